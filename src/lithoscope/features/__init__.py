@@ -1,0 +1,1 @@
+"""What a voxel looks like: what turns grey values into features."""

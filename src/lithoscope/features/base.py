@@ -1,0 +1,27 @@
+"""The contract of what turns grey values into features of a voxel."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Extractor(ABC):
+    """Turns an image into channels. Equal keys mean equal features."""
+
+    channels: int
+
+    @abstractmethod
+    def key(self) -> str:
+        """A hash over code version, settings, weights, adapter and PCA basis: the name of its cache."""
+
+    @abstractmethod
+    def halo(self) -> tuple[int, int, int]:
+        """How many voxels (z, y, x) beyond a place its features depend on."""
+
+    @abstractmethod
+    def extract(
+        self, image: npt.NDArray[Any], window: tuple[float, float], voxel_um: tuple[float, float, float] | None
+    ) -> npt.NDArray[np.float32]:
+        """Features (channels, z, y, x) of an image (z, y, x) of native dtype, on its own grid; the halo's are not to be used."""

@@ -1,0 +1,1 @@
+"""What people and methods said of a scan: strokes, results and corrections."""

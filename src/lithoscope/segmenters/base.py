@@ -1,0 +1,159 @@
+"""The contract of every method: it learns from samples and answers for one block.
+
+A segmenter never sees the volume, a layer or a window. It is a dataclass whose fields, made with `parameter`, are its
+settings; what `fit` learns ends in an underscore.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from lithoscope.classes import ClassTable
+from lithoscope.errors import MissingError, NotFittedError
+from lithoscope.features.base import Extractor
+from lithoscope.job import Report, silent
+from lithoscope.volume.histogram import Histogram
+from lithoscope.volume.voxel import Voxel
+
+Labels = npt.NDArray[np.uint8]
+Scores = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Block:
+    """All that a method may know of one place.
+
+    `image` is (z, y, x) of native dtype with the method's halo, reflected at the scan's faces; `origin` is the place of its
+    first voxel on the scan's grid (below 0 in a reflected halo). `inside` marks the field of view over the same box, or is
+    None when all is inside. `window` is (low, high), the scan's .5 and 99.5 percentiles inside the field of view. `core`
+    is the part of `image` to answer for.
+    """
+
+    image: npt.NDArray[Any]
+    core: tuple[slice, slice, slice]
+    window: tuple[float, float]
+    origin: tuple[int, int, int] = (0, 0, 0)
+    inside: npt.NDArray[np.bool_] | None = None
+    voxel: Voxel | None = None
+    source: "Callable[[Extractor], npt.NDArray[np.float32]] | None" = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, image: npt.NDArray[Any], window: tuple[float, float] | None = None, voxel: Voxel | None = None) -> Self:
+        """A whole image (z, y, x) as one block without halo."""
+        limits = window or (float(np.nanmin(image)), float(np.nanmax(image)))
+        return cls(
+            image=image, core=(slice(0, image.shape[0]), slice(0, image.shape[1]), slice(0, image.shape[2])), window=limits, voxel=voxel
+        )
+
+    def features(self, extractor: Extractor) -> npt.NDArray[np.float32]:
+        """Features (channels, z, y, x) over `image`, from the scan's cache or computed now."""
+        if self.source is not None:
+            return self.source(extractor)
+        return extractor.extract(self.image, self.window, None if self.voxel is None else self.voxel.um)
+
+
+@dataclass(frozen=True)
+class Sample(Block):
+    """A block of which people said something: `labels` (0 = nobody said) and `held`, the voxels kept for the score."""
+
+    labels: Labels | None = None
+    held: npt.NDArray[np.bool_] | None = None
+
+
+class Samples(Protocol):
+    """What a segmenter learns from: labelled blocks for the taught methods, histograms for the others."""
+
+    @property
+    def classes(self) -> ClassTable: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Sample]: ...
+
+    def histogram(self, *, report: Report = silent) -> Histogram:
+        """Grey values inside the field of view, of all that is to be segmented."""
+        ...
+
+    def slice_histograms(self, *, report: Report = silent) -> Sequence[Histogram]:
+        """The same, one for each z of the scan."""
+        ...
+
+
+@dataclass
+class Segmenter(ABC):
+    """One way to tell the classes apart."""
+
+    name: ClassVar[str]
+    """Registry key and command-line name."""
+    title: ClassVar[str]
+    """What the docks call it."""
+    summary: ClassVar[str]
+    """One line of what it does and when to use it."""
+    needs_labels: ClassVar[bool] = False
+
+    def extractors(self) -> tuple[Extractor, ...]:
+        """The features it asks blocks for."""
+        return ()
+
+    def halo(self) -> tuple[int, int, int]:
+        """How many voxels (z, y, x) around a place its answer depends on."""
+        return (0, 0, 0)
+
+    @abstractmethod
+    def fit(self, samples: Samples, *, report: Report = silent) -> Self:
+        """Learn from the samples, forgetting what was learnt before."""
+
+    @abstractmethod
+    def scores(self, block: Block) -> Scores:
+        """How likely each class is: (classes, z, y, x) over `block.image`, summing to one."""
+
+    @abstractmethod
+    def predict(self, block: Block) -> Labels:
+        """Class 1…n of each voxel of `block.image`, (z, y, x); the engine crops to the core and blanks the outside."""
+
+    @abstractmethod
+    def learnt(self) -> dict[str, Any]:
+        """What was fitted, as plain JSON, for the run record: `thresholds`, `centres` …"""
+
+    @abstractmethod
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """What was fitted, as arrays, for `saving`; raises `NotFittedError` before `fit`."""
+
+    @abstractmethod
+    def restore(self, state: dict[str, npt.NDArray[Any]]) -> Self:
+        """Take up what `state` gave."""
+
+    @property
+    @abstractmethod
+    def classes_(self) -> ClassTable:
+        """The classes it tells apart, known once fitted."""
+
+    def unfitted(self) -> NotFittedError:
+        """The error of a segmenter asked before `fit`."""
+        return NotFittedError(f"{self.name} has not been fitted; call fit first")
+
+
+REGISTRY: dict[str, type[Segmenter]] = {}
+"""Every method by name, filled by `register` as `lithoscope.segmenters` is imported."""
+
+
+AnySegmenter = TypeVar("AnySegmenter", bound=Segmenter)
+
+
+def register(method: type[AnySegmenter]) -> type[AnySegmenter]:
+    """Class decorator that makes a method known by its name."""
+    if method.name in REGISTRY:
+        raise ValueError(f"two segmenters are named {method.name}")
+    REGISTRY[method.name] = method
+    return method
+
+
+def segmenter(name: str) -> type[Segmenter]:
+    """The method of this name."""
+    if name not in REGISTRY:
+        raise MissingError(f"there is no method {name!r}; the methods are {', '.join(REGISTRY)}")
+    return REGISTRY[name]

@@ -1,0 +1,1 @@
+"""What is read: scans on disk, their blocks, histograms and fields of view."""

@@ -1,0 +1,1 @@
+"""Readers of scanners' files, one a format."""
