@@ -127,15 +127,10 @@ def may_install() -> bool:
 
 
 def missing_packages(*, window: bool, screen: bool) -> list[str]:
-    """Debian's names of what is not there: a way to make environments, certificates, libraries for windows, a virtual screen."""
+    """Debian's names of what is not there: certificates, libraries for windows, a virtual screen."""
     missing = []
-    if not tool("tox").exists() and importlib.util.find_spec("ensurepip") is None:
-        missing.append(f"python{sys.version_info.major}.{sys.version_info.minor}-venv")
-    if (
-        not os.environ.get("SSL_CERT_FILE")
-        and Path("/etc/debian_version").exists()
-        and not Path("/etc/ssl/certs/ca-certificates.crt").exists()
-    ):
+    certificates = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE") or "/etc/ssl/certs/ca-certificates.crt"
+    if Path("/etc/debian_version").exists() and not Path(certificates).exists():
         missing.append("ca-certificates")
     if window:
         missing += [package for library, package in WINDOW_LIBRARIES.items() if not loads(library)]
