@@ -1,12 +1,8 @@
-"""Files that are either the old or the new one, whatever happens in between."""
+"""A file that is either the old or the new one, whatever happens in between."""
 
-import json
 import os
 import uuid
 from pathlib import Path
-from typing import Any
-
-from lithoscope.errors import StorageError
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -21,12 +17,3 @@ def write_whole(path: Path, data: bytes) -> None:
     except OSError:
         partial.unlink(missing_ok=True)
         raise
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Put `data` at `path` as JSON; a disk that refuses it is told as `StorageError`."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(data, indent=1, ensure_ascii=False).encode())
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror or error}; free space or choose another place") from error
