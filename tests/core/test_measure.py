@@ -62,7 +62,7 @@ def test_the_summary_gives_fractions_volumes_and_porosity():
     assert [found["phases"][k]["fraction"] for k in ("1", "2", "4")] == pytest.approx([0.2, 0.1, 0.7])
     assert found["phases"]["1"]["volume"] == 80
     assert found["volume_unit"] == "mm³"
-    assert found["porosity"]["fraction"] == pytest.approx(0.2 + 0.4 * 0.1)
+    assert found["porosity"] == pytest.approx(0.2 + 0.4 * 0.1)
     assert found["profiles"]["x"]["1"] == [1.0] * 2 + [0.0] * 8
     assert found["phases"]["1"]["low"] is None
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lithoscope.errors import InputError
 from lithoscope.volume import noise
 from lithoscope.volume.box import Box
-from lithoscope.volume.simulate import Sample, Scanner, rock, scan_of, within_circle
+from lithoscope.volume.simulate import Sample, Scanner, circle, rock, scan_of
 
 SHAPE = (40, 71, 66)
 
@@ -42,7 +42,7 @@ def test_phases_differ_in_grey_in_the_order_of_their_classes(whole):
 
 
 def test_truth_and_image_are_zero_exactly_outside_the_circle(whole):
-    outside = ~np.broadcast_to(within_circle(SHAPE, Box.whole(SHAPE)), SHAPE)
+    outside = ~circle(SHAPE).inside(Box.whole(SHAPE))
     assert outside.any()
     for array in whole:
         np.testing.assert_array_equal(array == 0, outside)
@@ -70,6 +70,8 @@ def test_any_shape_can_be_made(shape):
 def test_planes_are_those_of_the_whole(whole):
     sample = Sample(SHAPE, seed=5)
     np.testing.assert_array_equal(sample.planes(11, 15), whole[0][11:15])
+    box = Box((3, 5, 7), (9, 60, 61))
+    np.testing.assert_array_equal(sample.truth(box), whole[1][box.slices])
 
 
 def test_cupping_darkens_the_axis():

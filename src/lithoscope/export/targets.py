@@ -1,6 +1,5 @@
 """Files and folders that appear whole or not at all, and replace only what may be replaced."""
 
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -64,14 +63,14 @@ def appearing(target: Path) -> Iterator[Path]:
 def _replace(partial: Path, target: Path) -> None:
     """Put `partial` where `target` is; a folder is moved away first, as folders cannot be replaced in one step."""
     old = None
-    if target.is_dir() and not target.is_symlink() or (partial.is_dir() and target.exists()):
+    if (target.is_dir() and not target.is_symlink()) or (partial.is_dir() and target.exists()):
         old = partial.with_suffix(".old")
-        os.replace(target, old)
+        target.rename(old)
     try:
-        os.replace(partial, target)
+        partial.replace(target)
     except OSError:
         if old is not None:
-            os.replace(old, target)
+            old.rename(target)
         raise
     if old is not None:
         _remove(old)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +13,15 @@ from lithoscope.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """The number written for each label: `table` is indexed by label and has the dtype of the exported mask."""
+    """The number written for each label: `table` is indexed by label and has the dtype of the exported mask, uint8 or uint16."""
 
-    table: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+    table: npt.NDArray[Any]
 
     @property
-    def dtype(self) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
+    def dtype(self) -> np.dtype[Any]:
         return self.table.dtype
 
-    def of(self, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+    def of(self, labels: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
         """The labels as they are written."""
         return np.take(self.table, labels)
 
@@ -48,7 +49,7 @@ def values_of(classes: ClassTable, given: Mapping[int, int] | None) -> Values:
     """
     given = given or {}
     for id, value in given.items():
-        if id != 0 and id not in classes:
+        if id != 0 and len(classes) and id not in classes:
             raise InputError(f"{id}={value}: there is no class {id}; the classes are {classes.summary()}, and 0 is outside")
         if not 0 <= value <= 65535:
             raise InputError(f"{id}={value}: numbers are from 0 to 65535")

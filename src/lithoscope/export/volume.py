@@ -130,4 +130,36 @@ def export(
     report: Report = silent,
 ) -> RunRecord:
     """Write a result of a scan, with its corrections, as .tif, .zarr, .raw, .npy or a folder of slices."""
-    raise NotImplementedError
+    from lithoscope.labels.classes_file import known_classes
+    from lithoscope.labels.corrections import corrected
+    from lithoscope.labels.results import open_result
+
+    found = open_result(scan, result)
+    with corrected(scan, found, readonly=True) as labels:
+        changed = labels.changed_voxels
+        record = RunRecord(
+            kind="export",
+            method="export",
+            parameters={},
+            source={
+                "uuid": scan.uuid,
+                "name": scan.name,
+                "result": result,
+                "result_record": found.record.to_json(),
+                "shape": list(scan.shape),
+                "voxel": None if scan.voxel is None else scan.voxel.to_json(),
+                "corrected_voxels": changed,
+            },
+            notes=[f"{changed} voxels were corrected by hand"] if changed else [],
+        )
+        return export_labels(
+            labels,
+            known_classes(scan, found.classes),
+            target,
+            record,
+            voxel=scan.voxel,
+            values=values,
+            compression=compression,
+            overwrite=overwrite,
+            report=report,
+        )

@@ -1,7 +1,6 @@
 """How much of each phase there is within the field of view, in which slices, and how well it agrees with a truth."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from lithoscope.volume.field_of_view import FieldOfView
 from lithoscope.volume.voxel import Voxel
 
 if TYPE_CHECKING:
-    from lithoscope.volume.scan import Scan
+    pass
 
 EDGE = (64, 256, 256)
 """Voxels read at a time where no layout says better."""
@@ -105,7 +104,9 @@ def summary(counts: PhaseCounts, *, voxel: Voxel | None = None) -> dict[str, Any
     totals = counts.totals
     total = int(totals.sum())
     if not total:
-        raise InputError(f"no voxel within the field of view has one of the classes {counts.classes.summary()}; there is nothing to measure")
+        raise InputError(
+            f"no voxel within the field of view has one of the classes {counts.classes.summary()}; there is nothing to measure"
+        )
     porosities = np.array([c.porosity for c in counts.classes])
     weights = np.vstack([np.eye(len(counts.classes)), porosities])
     values = (weights @ totals / total).tolist()
@@ -120,7 +121,9 @@ def summary(counts: PhaseCounts, *, voxel: Voxel | None = None) -> dict[str, Any
     kept = int((tiles.sum(axis=1) > 0).sum())
     return {
         "phases": phases,
-        "porosity": {"fraction": values[-1], "low": bounds[-1][0], "high": bounds[-1][1]},
+        "porosity": values[-1],
+        "porosity_low": bounds[-1][0],
+        "porosity_high": bounds[-1][1],
         "interval": {
             "confidence": CONFIDENCE,
             "covers": "what another part of the same material would give; not the errors of the segmentation",

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from lithoscope.errors import InputError
 from lithoscope.volume import noise
 from lithoscope.volume.box import Box, Triple
+from lithoscope.volume.field_of_view import Cylinder
 from lithoscope.volume.rock import CLAY, GRAIN, PORE, Rock, phases
 from lithoscope.volume.voxel import Voxel
 
@@ -38,7 +39,7 @@ class Scanner:
     circular: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sample:
     """A simulated scan of a rock, read like a file: its planes are made when asked for."""
 
@@ -47,10 +48,10 @@ class Sample:
     dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.uint8))
     voxel: Voxel | None = field(default_factory=lambda: Voxel((2.5, 2.5, 2.5), "micrometer"))
     scanner: Scanner = field(default_factory=Scanner)
+    metadata: dict[str, Any] = field(init=False)
 
-    @property
-    def metadata(self) -> dict[str, Any]:
-        return {"format": "simulated rock", "seed": self.seed}
+    def __post_init__(self) -> None:
+        self.metadata = {"format": "simulated rock", "seed": self.seed}
 
     def planes(self, z0: int, z1: int) -> npt.NDArray[Any]:
         """Slices z0 ≤ z < z1 as (z, y, x)."""
@@ -63,25 +64,33 @@ class Sample:
         """Image and truth of a box."""
         return rock(self.shape, self.seed, box, dtype=self.dtype.name, scanner=self.scanner)
 
+    def truth(self, box: Box) -> npt.NDArray[np.uint8]:
+        """The truth alone, which is made faster."""
+        truth = np.empty(box.shape, np.uint8)
+        for tile in _tiles(box):
+            truth[tile.within(box).slices] = phases(Rock(self.seed), tile)[0]
+        inside = circle(self.shape).inside(box) if self.scanner.circular else None
+        return truth if inside is None else truth * inside
+
     def close(self) -> None:
         """Nothing is open."""
 
 
 def rock(
-    shape: Triple, seed: int, box: Box | None = None, *, dtype: str = "uint8", scanner: Scanner | None = None, grain: float = 28.0
+    shape: Triple, seed: int, box: Box | None = None, *, dtype: str = "uint8", scanner: Scanner | None = None
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
     """Image and truth (1 pore, 2 clay, 3 grain, 0 outside the field of view) of a box of a scan of this shape, each (z, y, x)."""
     scanner = scanner or Scanner()
     box = box or Box.whole(shape)
     halo = _halo(scanner.psf)
     around = box.grow((halo, halo, halo))
-    labels, material = phases(Rock(seed, grain), around)
+    labels, material = phases(Rock(seed), around)
     levels = np.array([0.0, *scanner.levels], np.float32)
     clean = levels[labels]
     pore, _, solid = scanner.levels
     clean += np.where(labels == PORE, np.float32(0), np.float32(0.5 * (solid - pore)) * material)
     truth = labels[box.within(around).slices].copy()
-    inside = within_circle(shape, box) if scanner.circular else None
+    inside = circle(shape).inside(box) if scanner.circular else None
     if inside is not None:
         truth *= inside
     return _scanned(clean, shape, box, seed, dtype, scanner, inside), truth
@@ -104,15 +113,13 @@ def scan_of(
         clean[geometry == value] = grey
     box = Box.whole(shape)
     clean = np.pad(clean, _halo(scanner.psf), mode="edge")
-    return _scanned(clean, shape, box, seed, dtype, scanner, within_circle(shape, box) if scanner.circular else None)
+    return _scanned(clean, shape, box, seed, dtype, scanner, circle(shape).inside(box) if scanner.circular else None)
 
 
-def within_circle(shape: Triple, box: Box) -> npt.NDArray[np.bool_]:
-    """Where a box lies within the circle that the scan's planes hold, as (1, y, x)."""
+def circle(shape: Triple) -> Cylinder:
+    """The field of view of a circular scan: the largest circle that the planes hold."""
     _, height, width = shape
-    y, x = _offsets(shape, box)
-    limit: npt.NDArray[np.bool_] = y * y + x * x <= (min(height, width) / 2) ** 2
-    return limit[None]
+    return Cylinder((height - 1) / 2, (width - 1) / 2, min(height, width) / 2)
 
 
 def _halo(psf: float) -> int:
@@ -195,4 +202,4 @@ def _tiles(box: Box, edge: int = 192) -> list[Box]:
     return [Box((z[0], y[0], x[0]), (z[1], y[1], x[1])) for z in cuts[0] for y in cuts[1] for x in cuts[2]]
 
 
-__all__ = ["CLAY", "GRAIN", "PORE", "Sample", "Scanner", "rock", "scan_of", "within_circle"]
+__all__ = ["CLAY", "GRAIN", "PORE", "Sample", "Scanner", "circle", "rock", "scan_of"]
