@@ -39,7 +39,5 @@ def save_classes(scan: "Scan", table: ClassTable) -> None:
 def known_classes(scan: "Scan", table: ClassTable) -> ClassTable:
     """The classes of a result, and those of the scan that it lacks: corrections may have brought them in."""
     taken = {c.name.casefold() for c in table}
-    more = [
-        replace(c, name=f"{c.name} ({c.id})") if c.name.casefold() in taken else c for c in load_classes(scan) if c.id not in table
-    ]
+    more = [replace(c, name=f"{c.name} ({c.id})") if c.name.casefold() in taken else c for c in load_classes(scan) if c.id not in table]
     return ClassTable.of([*table, *more], last=table.last)

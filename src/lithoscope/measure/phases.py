@@ -17,6 +17,9 @@ from lithoscope.volume.field_of_view import FieldOfView
 from lithoscope.volume.voxel import Voxel
 
 if TYPE_CHECKING:
+    from lithoscope.volume.scan import Scan
+
+if TYPE_CHECKING:
     pass
 
 EDGE = (64, 256, 256)
@@ -158,3 +161,25 @@ def agreement(confusion: Confusion) -> dict[str, Any]:
 
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else value
+
+
+def measure(scan: "Scan", result: str, *, truth: str | None = None, report: Report = silent) -> dict[str, Any]:
+    """The phases of a result, corrections included, and how well it agrees with a truth: another result of the scan."""
+    from lithoscope.labels.classes_file import known_classes
+    from lithoscope.labels.corrections import corrected
+    from lithoscope.labels.results import open_result
+
+    found = open_result(scan, result)
+    classes = known_classes(scan, found.classes)
+    against = None if truth is None else open_result(scan, truth)
+    with corrected(scan, found, readonly=True) as labels:
+        counts, confusion = count_phases(
+            labels,
+            classes,
+            field_of_view=scan.field_of_view,
+            truth=None if against is None else against.array,
+            edge=scan.shard,
+            report=report,
+        )
+    measured = {"scan": scan.name, "result": result, **summary(counts, voxel=scan.voxel)}
+    return measured if confusion is None else {**measured, "truth": truth, **agreement(confusion)}
