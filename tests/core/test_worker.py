@@ -38,7 +38,9 @@ def worker() -> Iterator[Conversation]:
     conversation = Conversation()
     yield conversation
     conversation.process.kill()
-    conversation.process.communicate()
+    conversation.process.wait()
+    if conversation.process.stdout:
+        conversation.process.stdout.close()
 
 
 def test_a_command_is_run_and_answered(worker: Conversation):
