@@ -309,7 +309,7 @@ def sample(
     report: Report = silent,
 ) -> Json:
     """Make the sample scan, a simulated three-phase rock with its exact truth; answers like `info`."""
-    from lithoscope.volume.simulate import simulate
+    from lithoscope.sample import simulate
 
     made = simulate(Path(scan), shape=_triple(shape) or (128, 256, 256), dtype=dtype, seed=seed, overwrite=overwrite, report=report)
     return _info(made)

@@ -97,7 +97,7 @@ def methods(answer: Json) -> str:
     lines = []
     for method in answer["methods"]:
         lines.append(f"{method['name']}: {method['summary']}")
-        rows = [(f"  {p['name']}={_default(p)}", p["help"]) for p in method["parameters"]]
+        rows: list[tuple[str, ...]] = [(f"  {p['name']}={_default(p)}", p["help"]) for p in method["parameters"]]
         lines.append(table(rows))
     return "\n".join(line for line in lines if line)
 
