@@ -15,7 +15,8 @@ from lithoscope.volume.blocks import Array3D, read
 from lithoscope.volume.box import Box
 from lithoscope.volume.counting import Counter, levelwise
 from lithoscope.volume.histogram import Histogram
-from lithoscope.volume.scan import Scan
+from lithoscope.volume.scan import HISTOGRAM, Scan
+from lithoscope.volume.sidecar import load_histogram
 
 SLAB_BYTES = 64 << 20
 """Planes are read together up to this size."""
@@ -38,17 +39,13 @@ class GreyValues:
     def histogram(self, *, report: Report = silent) -> Histogram:
         """Grey values inside the field of view of the whole scan, so that a part of it is segmented as the whole would be."""
         if self.image is None:
-            known = self.scan.__dict__.get("histogram")
-            return self.scan.histogram if known is not None else self._of_scan(report)
+            known = load_histogram(self.scan.sidecar / HISTOGRAM) is not None or "histogram" in self.scan.__dict__
+            return self.scan.histogram if known else self.scan.count(report)
         return self._of_image(report)
 
     def slice_histograms(self, *, report: Report = silent) -> Sequence[Histogram]:
         """The same slice by slice along z, each counted when it is asked for."""
         return SliceHistograms(self.scan, self.scan.array(self.image), report)
-
-    def _of_scan(self, report: Report) -> Histogram:
-        report(Progress(0, 0, "looking up the grey values"))
-        return self.scan.histogram
 
     def _of_image(self, report: Report) -> Histogram:
         array = self.scan.array(self.image)
@@ -75,7 +72,8 @@ class SliceHistograms(Sequence[Histogram]):
     def depth(self) -> int:
         """How many planes are read together."""
         _, y, x = self._scan.shape
-        return max(1, min(self._scan.shard[0], SLAB_BYTES // (y * x * np.dtype(self._array.dtype).itemsize)))
+        plane = y * x * int(np.dtype(self._array.dtype).itemsize)
+        return max(1, min(self._scan.shard[0], SLAB_BYTES // plane))
 
     def slab(self, z: int) -> tuple[Box, npt.NDArray[Any]]:
         """The planes that are read together with plane z, and their box."""

@@ -120,7 +120,7 @@ def resolved(scan: Scan, method: Method, seed: int | None) -> tuple[Method, list
         if scan.separate_slices and getattr(method, "plane", "z") != "z":
             raise InputError(f"the slices of {scan.name} are separate images; no method looks across them: use plane=z")
     changed = {name: value for name, value in changes.items() if getattr(method, name) != value}
-    return (replace(method, **changed) if changed else method), notes  # type: ignore[type-var]
+    return (replace(method, **changed) if changed else method), notes
 
 
 def fitted(method: Method, samples: Samples, report: Report) -> Method:
@@ -132,9 +132,7 @@ def fitted(method: Method, samples: Samples, report: Report) -> Method:
     return method
 
 
-def _ready(
-    scan: Scan, method: Segmenter, image: str | None, box: Box | None, memory: int, source: FeatureSource | None
-) -> Allotment:
+def _ready(scan: Scan, method: Segmenter, image: str | None, box: Box | None, memory: int, source: FeatureSource | None) -> Allotment:
     """The memory shared out, once disk and memory are known to suffice."""
     share = allot(scan, method, scan.array(image).dtype.itemsize, memory)
     check_memory(share.bytes)
@@ -148,9 +146,7 @@ def _ready(
     return share
 
 
-def _timed(
-    scan: Scan, method: Segmenter, image: str | None, box: Box | None, memory: int, source: FeatureSource | None
-) -> Estimate:
+def _timed(scan: Scan, method: Segmenter, image: str | None, box: Box | None, memory: int, source: FeatureSource | None) -> Estimate:
     share = allot(scan, method, scan.array(image).dtype.itemsize, memory)
     work = BlockWork(scan, method, share.piece, _window(scan, image), image, source)
     todo = blocks(box or scan.box, scan.shard)
@@ -239,7 +235,11 @@ def _notes(scan: Scan, method: Segmenter, box: Box | None) -> list[str]:
 def _check_same(begun: RunRecord, now: RunRecord) -> None:
     """Refuse to go on with a run that was begun otherwise."""
     wanted = {"method": now.method, **now.parameters, **{key: now.source[key] for key in ("content_hash", "image", "box", "field_of_view")}}
-    had = {"method": begun.method, **begun.parameters, **{key: begun.source.get(key) for key in ("content_hash", "image", "box", "field_of_view")}}
+    had = {
+        "method": begun.method,
+        **begun.parameters,
+        **{key: begun.source.get(key) for key in ("content_hash", "image", "box", "field_of_view")},
+    }
     other = [f"{key}={had.get(key)} then, {value} now" for key, value in wanted.items() if had.get(key) != value]
     if other:
         raise InputError(f"the unfinished result was begun otherwise: {'; '.join(other)}; resume it as it was, or leave out --resume")
