@@ -113,6 +113,16 @@ def test_a_box_is_segmented_as_the_whole_would_be(tmp_path):
     assert record.source["box"] == box.to_json()
 
 
+def test_one_method_learns_every_scan_anew(tmp_path):
+    otsu = method("otsu")
+    values = three_phases(SHAPE)
+    a = segment(scan_of(values, tmp_path / "a.zarr"), otsu, output="o")
+    b = segment(scan_of(values // 2, tmp_path / "b.zarr"), otsu, output="o")
+    assert a.learnt != b.learnt
+    fitted = otsu.fit(_GreyValues(Scan.open(tmp_path / "a.zarr")))
+    assert segment(Scan.open(tmp_path / "b.zarr"), fitted, output="model").learnt == a.learnt
+
+
 def test_the_record_says_what_was_done(tmp_path):
     scan = scan_of(three_phases(SHAPE), tmp_path / "s.zarr", voxel=(9.0, 2.0, 2.0))
     record = segment(scan, method("fuzzy", spatial=True), output="f")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from copy import copy
 from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeVar
@@ -41,7 +42,7 @@ def segment(
     box: Box | None = None,
     samples: Samples | None = None,
     source: FeatureSource | None = None,
-    seed: int | None = None,
+    seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
     memory: int = MEMORY,
@@ -56,7 +57,7 @@ def segment(
     start = time.perf_counter()
     if output in results.results(scan) and not overwrite:
         raise TakenError(f"{scan.name} has a result {output} already; choose another name, or overwrite it: --overwrite")
-    method, notes = resolved(scan, method, seed)
+    method, notes = resolved(scan, method)
     draft = RunRecord("segment", method.name, settings(method), _source(scan, image, box), _seed(method, seed), device, output, notes=notes)
     writer = results.resume(scan, output) if resume else None
     if resume and writer is None:
@@ -94,7 +95,7 @@ def estimate(
     report: Report = silent,
 ) -> Estimate:
     """What `segment` will take, from one block in the middle, timed; refused when disk or memory lack."""
-    method, _ = resolved(scan, method, None)
+    method, _ = resolved(scan, method)
     method = fitted(method, samples or GreyValues(scan, image), report)
     found = _timed(scan, method, image, box, memory, source)
     check_memory(found.memory_bytes)
@@ -102,33 +103,30 @@ def estimate(
     return found
 
 
-def resolved(scan: Scan, method: Method, seed: int | None) -> tuple[Method, list[str]]:
+def resolved(scan: Scan, method: Method) -> tuple[Method, list[str]]:
     """The method with what was left open chosen for this scan, and the reasons."""
     known = {p.name for p in parameters(type(method))}
-    changes: dict[str, Any] = {}
-    notes = []
-    if seed is not None and "seed" in known:
-        changes["seed"] = seed
+    notes: list[str] = []
     if "dimensions" in known:
         chosen, reason = scan.dimensions()
         given = getattr(method, "dimensions", None)
         if given is None:
-            changes["dimensions"] = chosen
+            method = copy(method)
+            setattr(method, "dimensions", chosen)  # noqa: B010 - only methods with the notion have the field
             notes.append(f"dimensions={chosen}: {reason}")
         elif given == 3 and scan.separate_slices:
             raise InputError(f"the slices of {scan.name} are separate images; no method looks across them: use dimensions=2")
         if scan.separate_slices and getattr(method, "plane", "z") != "z":
             raise InputError(f"the slices of {scan.name} are separate images; no method looks across them: use plane=z")
-    changed = {name: value for name, value in changes.items() if getattr(method, name) != value}
-    return (replace(method, **changed) if changed else method), notes
+    return method, notes
 
 
 def fitted(method: Method, samples: Samples, report: Report) -> Method:
-    """The method, fitted now unless it was before."""
+    """The method as it is if it was fitted before, else a fitted copy, so that the next scan is learnt from anew."""
     try:
         method.state()
     except NotFittedError:
-        return method.fit(samples, report=report)
+        return copy(method).fit(samples, report=report)
     return method
 
 
@@ -219,8 +217,9 @@ def _source(scan: Scan, image: str | None, box: Box | None) -> dict[str, Any]:
     }
 
 
-def _seed(method: Segmenter, seed: int | None) -> int:
-    return int(getattr(method, "seed", seed or 0))
+def _seed(method: Segmenter, seed: int) -> int:
+    """The seed that counts: a method's own, if it has one."""
+    return int(getattr(method, "seed", seed))
 
 
 def _notes(scan: Scan, method: Segmenter, box: Box | None) -> list[str]:

@@ -49,7 +49,7 @@ def repeat(scan: Scan, result: str, *, output: str | None = None, memory: int = 
         output=name,
         image=record.source.get("image"),
         box=box,
-        seed=record.seed,
+        seed=record.seed or 0,
         memory=memory,
         device=record.device,
         report=report,
