@@ -3,6 +3,7 @@
 import errno
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from unittest import mock
 
@@ -388,7 +389,11 @@ def test_history_is_bounded_in_number_and_bytes():
     history.add(10, Change(box, b"x" * 2000))
     assert not history.done
     assert not history.undone
+    history.add(10, Change(box, b"x" * 10))
+    assert not history.done  # half a stroke is not undone
     assert history.last == 10
+    history.add(11, Change(box, b"x" * 10))
+    assert [s.id for s in history.done] == [11]
 
 
 @settings(max_examples=200, deadline=None)
@@ -419,3 +424,21 @@ def test_painting_reads_nothing_where_nothing_is(tmp_path):
         painted[:, 1000]
         painted[..., 1000]
         load.assert_not_called()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_twenty_stamps_on_any_plane_of_a_large_scan_take_five_milliseconds(tmp_path, axis):
+    rows, columns = np.mgrid[-10:11, -10:11]
+    disc = np.expand_dims(rows**2 + columns**2 <= 100, axis)
+    taken = []
+    with LabelStore(tmp_path, (2048, 2048, 2048)) as painted:
+        for attempt in range(5):
+            started = time.thread_time()
+            for i in range(20):
+                place = [slice(500 + 3 * i, 521 + 3 * i), slice(700 + 2 * i, 721 + 2 * i)]
+                place.insert(axis, slice(1000 + attempt, 1001 + attempt))
+                region = np.asarray(painted[tuple(place)])
+                region[disc] = 1 + i % 3
+                painted[tuple(place)] = region
+            taken.append(time.thread_time() - started)
+    assert min(taken) < 0.005
