@@ -1,13 +1,14 @@
 """The sample scan on disk, and what is made of it: measures, masks, pictures."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
-from lithoscope.errors import InputError, TakenError
+from lithoscope.errors import InputError, MissingError, TakenError
 from lithoscope.export import export
 from lithoscope.job import Cancelled
 from lithoscope.labels.corrections import corrected
@@ -100,6 +101,16 @@ def test_corrections_are_measured_and_exported_and_recorded(own, tmp_path):
     kept = json.loads((tmp_path / "mask.tif.json").read_text())
     assert kept["source"]["corrected_voxels"] == record.source["corrected_voxels"] == changed
     assert kept["source"]["result_record"]["method"] == "simulated rock"
+
+
+def test_a_result_deleted_meanwhile_is_not_exported_as_empty(own, tmp_path):
+    def gone(progress):
+        if progress.done == 0:
+            shutil.rmtree(own.path)
+
+    with pytest.raises(MissingError, match="deleted"):
+        export(own, "truth", tmp_path / "mask.tif", report=gone)
+    assert not (tmp_path / "mask.tif").exists()
 
 
 def test_a_picture_shows_slice_and_classes_side_by_side(sample, tmp_path):
