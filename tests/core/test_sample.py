@@ -29,7 +29,7 @@ def sample(tmp_path_factory):
 
 @pytest.fixture
 def own(tmp_path):
-    return simulate(tmp_path / "own.zarr", shape=(8, 30, 30), seed=1)
+    return simulate(tmp_path / "own.zarr", shape=(12, 60, 60), seed=1)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
@@ -83,6 +83,20 @@ def test_the_truth_measured_against_itself_is_perfect(sample):
         assert found["phases"][str(id)]["fraction"] == pytest.approx((truth == id).sum() / (truth > 0).sum())
     assert found["porosity"] == pytest.approx(found["phases"]["1"]["fraction"] + 0.5 * found["phases"]["2"]["fraction"])
     json.dumps(found, allow_nan=False)
+
+
+def test_a_truth_in_a_file_needs_a_map_where_its_values_are_unclear(own, tmp_path):
+    truth = open_result(own, "truth").array[:]
+    tifffile.imwrite(tmp_path / "masks.tif", np.array([9, 0, 128, 255], np.uint8)[truth])
+    with pytest.raises(InputError, match=r"masks.tif holds 0, 9, 128 and 255; say which class each is: --map"):
+        measure(own, "truth", truth=tmp_path / "masks.tif")
+    found = measure(own, "truth", truth=tmp_path / "masks.tif", value_map={9: 0, 0: 1, 128: 2, 255: 3})
+    assert found["mean_iou"] == 1
+    swapped = measure(own, "truth", truth=tmp_path / "masks.tif", value_map={9: 0, 0: 1, 128: 3, 255: 2})
+    assert swapped["iou"]["1"] == 1
+    assert swapped["iou"]["2"] == 0
+    np.save(tmp_path / "truth.npy", truth)
+    assert measure(own, "truth", truth=tmp_path / "truth.npy")["truth"] == "truth.npy"
 
 
 def test_corrections_are_measured_and_exported_and_recorded(own, tmp_path):
