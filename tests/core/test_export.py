@@ -95,7 +95,7 @@ def test_values_that_make_no_sense_are_refused(write, values, words):
 
 
 def test_values_are_parsed():
-    assert parse_values(["1=0", "2=255"]) == {1: 0, 2: 255}
+    assert parse_values(["1=0", "2=255"]) == parse_values("1=0,2=255") == {1: 0, 2: 255}
     for wrong in (["1"], ["a=1"], ["1=0", "1=2"]):
         with pytest.raises(InputError):
             parse_values(wrong)
