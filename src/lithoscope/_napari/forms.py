@@ -147,10 +147,9 @@ def _plain(hint: Any) -> tuple[Any, bool]:
 def _field(p: Parameter) -> tuple[QWidget, Any]:
     """The widget for a parameter, at its default, and the signal of its change."""
     kind, optional = _plain(p.type)
-    choices = p.choices or (get_args(kind) if str(get_origin(kind)).endswith("Literal") else ())
-    if choices:
+    if p.choices:
         combo = QComboBox()
-        for choice in ([None] if optional else []) + list(choices):
+        for choice in p.choices:
             combo.addItem(AUTO if choice is None else str(choice), choice)
         _write(combo, p.default)
         combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)

@@ -8,6 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 from napari import layers
+from napari.utils.events import Event
+
+from lithoscope.volume.box import Box
 
 
 class Journal(Protocol):
@@ -17,18 +20,25 @@ class Journal(Protocol):
     def shape(self) -> tuple[int, ...]: ...
 
     @property
-    def dtype(self) -> np.dtype[Any]: ...
+    def dtype(self) -> "np.dtype[Any]": ...
 
     @property
     def ndim(self) -> int: ...
+
+    @property
+    def problem(self) -> str | None: ...
 
     def __getitem__(self, key: Any) -> npt.NDArray[np.uint8]: ...
 
     def __setitem__(self, key: Any, value: Any) -> None: ...
 
-    def undo(self) -> Any: ...
+    def begin(self) -> None: ...
 
-    def redo(self) -> Any: ...
+    def commit(self) -> None: ...
+
+    def undo(self) -> Box | None: ...
+
+    def redo(self) -> Box | None: ...
 
     def flush(self) -> None: ...
 
@@ -36,17 +46,38 @@ class Journal(Protocol):
 
 
 class Labels(layers.Labels):  # type: ignore[misc]
-    """napari's labels layer over a `Journal`. It has the same name because napari finds writers by it."""
+    """napari's labels layer over a `Journal`. It has the same name because napari finds writers by it.
+
+    `events.stepped` tells which box an undo or redo changed. One of napari's strokes is many writes, ended by its `paint`
+    event: they are undone as one.
+    """
+
+    def __init__(self, data: Journal, **keywords: Any) -> None:
+        super().__init__(data, **keywords)
+        self._journal = data
+        self.events.add(stepped=Event)
+        self.events.paint.connect(self._end_stroke)
 
     def undo(self) -> None:
         """Take back the last stroke, whoever painted it and whenever."""
-        if self.editable:
-            self.data.undo()
-            self.refresh()
+        self._step(forward=False)
 
     def redo(self) -> None:
         """Paint again what was taken back."""
-        if self.editable:
-            self.data.redo()
-            self.refresh()
+        self._step(forward=True)
 
+    def begin_stroke(self) -> None:
+        """Gather what is written from now on into one stroke; called once the layer may be painted on."""
+        self._journal.begin()
+
+    def _end_stroke(self, event: Event) -> None:
+        self._journal.commit()
+        self._journal.begin()
+
+    def _step(self, *, forward: bool) -> None:
+        if not self.editable:
+            return
+        box = self._journal.redo() if forward else self._journal.undo()
+        self._journal.begin()
+        self.refresh()
+        self.events.stepped(box=box, forward=forward)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from lithoscope._napari.journalled import Journal
 from lithoscope.classes import ClassTable
-from lithoscope.errors import LockedError
 
 if TYPE_CHECKING:
     from lithoscope.volume.scan import Scan
@@ -34,10 +33,5 @@ def opened(path: Path) -> Opened:
     if load_histogram(scan.sidecar / HISTOGRAM) is None:
         return Opened(scan, uncounted=True)
     _ = scan.window, scan.field_of_view, scan.content_hash
-    held = ""
-    try:
-        store = strokes(scan)
-    except LockedError as error:
-        held = str(error)
-        store = strokes(scan, readonly=True)
-    return Opened(scan, store, load_classes(scan), held)
+    store = strokes(scan)
+    return Opened(scan, store, load_classes(scan), store.holder or "")
