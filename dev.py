@@ -13,6 +13,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,31 +99,38 @@ def prepare_system(*, window: bool, screen: bool) -> None:
         raise SystemExit(
             stop(f"Please install these with the system's package manager (Debian's names), then try again: {' '.join(missing)}")
         )
-    root = os.geteuid() == 0
-    if not root and not may_sudo():
+    if not may_install():
         command = f"apt-get update && apt-get install --yes --no-install-recommends {' '.join(missing)}"
         raise SystemExit(stop(f"The system lacks some packages. As root, run this, then try again:\n\n  {command}\n"))
     print(f"Installing from the system's packages: {' '.join(missing)}", flush=True)
-    prefix = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=120"]
-    if not root:
-        prefix.insert(0, "sudo")
-    subprocess.run([*prefix, "update"], check=False)
-    installed = subprocess.run([*prefix, "install", "--yes", "--no-install-recommends", *missing], check=False)
-    if installed.returncode or (left := missing_packages(window=window, screen=screen)):
-        wanted = missing if installed.returncode else left
-        raise SystemExit(stop(f"apt-get could not install {' '.join(wanted)}; see its messages above"))
+    apt_get("update")
+    if apt_get("install", "--yes", "--no-install-recommends", *missing):
+        raise SystemExit(stop(f"apt-get could not install {' '.join(missing)}; see its messages above"))
+    if left := missing_packages(window=window, screen=screen):
+        raise SystemExit(stop(f"apt-get installed {' '.join(left)}, and yet what they bring is not found"))
+
+
+def apt_get(*arguments: str) -> int:
+    """Run apt-get as root, without questions; returns its exit status."""
+    sudo = [] if os.geteuid() == 0 else ["sudo"]
+    command = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", *arguments]
+    return subprocess.run(command, check=False).returncode
+
+
+def may_install() -> bool:
+    """Whether this is root, or sudo can be used: a person at a terminal gives the password, or none is asked for."""
+    if os.geteuid() == 0:
+        return True
+    if shutil.which("sudo") is None:
+        return False
+    return sys.stdin.isatty() or subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
 
 
 def missing_packages(*, window: bool, screen: bool) -> list[str]:
-    """Debian's names of what is not there: a way to make environments, certificates, libraries for windows, a virtual screen."""
+    """Debian's names of what is not there: certificates, libraries for windows, a virtual screen."""
     missing = []
-    if not tool("tox").exists() and importlib.util.find_spec("ensurepip") is None:
-        missing.append(f"python{sys.version_info.major}.{sys.version_info.minor}-venv")
-    if (
-        not os.environ.get("SSL_CERT_FILE")
-        and Path("/etc/debian_version").exists()
-        and not Path("/etc/ssl/certs/ca-certificates.crt").exists()
-    ):
+    certificates = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE") or "/etc/ssl/certs/ca-certificates.crt"
+    if Path("/etc/debian_version").exists() and not Path(certificates).exists():
         missing.append("ca-certificates")
     if window:
         missing += [package for library, package in WINDOW_LIBRARIES.items() if not loads(library)]
@@ -138,13 +146,6 @@ def loads(library: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def may_sudo() -> bool:
-    """Whether sudo can be used: a person at a terminal to give the password, or none is asked for."""
-    if shutil.which("sudo") is None:
-        return False
-    return sys.stdin.isatty() or subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
 
 
 # --- tox and uv
@@ -170,13 +171,40 @@ def prepare_tools() -> None:
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
         return
     print("Setting up tox and uv", flush=True)
-    import venv
+    try:
+        import venv
+    except ImportError:
+        raise SystemExit(stop("This Python comes without venv; install its package for that (python3-venv), then try again")) from None
 
-    venv.create(TOOLS, clear=True, with_pip=True)
+    has_pip = importlib.util.find_spec("ensurepip") is not None
+    venv.create(TOOLS, clear=True, with_pip=has_pip)
+    if not has_pip:
+        install_debians_pip()
     pip = [str(tool("python")), "-m", "pip", "--disable-pip-version-check"]
     if subprocess.run([*pip, "install", "--quiet", "--constraint", str(CONSTRAINTS), *tool_versions()], check=False).returncode:
         raise SystemExit(stop("pip could not install tox; see its messages above"))
     stamp.write_text(wanted, encoding="utf-8")
+
+
+def install_debians_pip() -> None:
+    """Put the pip of Debian's python3-pip-whl in the tool environment, where Python came without; nothing is installed in the system."""
+    package = "python3-pip-whl"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        fetch = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package]
+        if shutil.which("apt-get") and subprocess.run(fetch, cwd=folder, check=False).returncode and may_install():
+            apt_get("update")
+            subprocess.run(fetch, cwd=folder, check=False)
+        for archive in folder.glob("*.deb"):
+            subprocess.run(["dpkg-deb", "-x", str(archive), str(folder)], check=False)
+        wheel = next(folder.glob("usr/share/python-wheels/pip-*.whl"), None)
+        install = [str(tool("python")), f"{wheel}/pip", "install", "--quiet", "--no-index", str(wheel)]
+        if wheel is None or subprocess.run(install, check=False).returncode:
+            raise SystemExit(
+                stop(
+                    "This Python has no pip and no ensurepip. As root, run this, then try again:\n\n  apt-get install --yes python3-venv\n"
+                )
+            )
 
 
 def environment() -> dict[str, str]:
