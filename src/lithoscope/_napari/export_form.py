@@ -5,6 +5,7 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLineEdit, QWidget
 
+from lithoscope._napari.actions import export
 from lithoscope._napari.look import button, column, row, text
 from lithoscope._napari.session import Session
 from lithoscope.classes import ClassTable
@@ -88,7 +89,7 @@ class ExportForm(QWidget):
         dialog.show()
 
     def _on_go(self) -> None:
-        self._session.export(self._result, Path(self._target.text()).expanduser(), self._values.text().replace(",", " ").split())
+        export(self._session, self._result, Path(self._target.text()).expanduser(), self._values.text().replace(",", " ").split())
         self.closed.emit()
 
 

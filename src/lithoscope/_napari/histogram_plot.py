@@ -42,7 +42,9 @@ class HistogramPlot(pg.PlotWidget):  # type: ignore[misc]
         self.setMaximumHeight(180)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Histogram with thresholds")
-        self.setAccessibleDescription("Left and right move the chosen threshold by a grey level, with Shift by ten; up and down choose another.")
+        self.setAccessibleDescription(
+            "Left and right move the chosen threshold by a grey level, with Shift by ten; up and down choose another."
+        )
         self.setToolTip("Drag a line, or click here and use the arrow keys: ← → move it (Shift: by ten), ↑ ↓ choose another")
         self.setMouseEnabled(x=False, y=False)
         self.setMenuEnabled(False)

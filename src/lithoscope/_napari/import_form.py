@@ -1,7 +1,6 @@
 """Turning a layer or a file into a scan on disk: what, where to, how big, and a button."""
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +10,11 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLineEdit, QWidget
 
 from lithoscope._napari import layers as ours
+from lithoscope._napari.actions import ImportWish, import_scan
 from lithoscope._napari.look import button, bytes_text, column, mark_bad, row, text
 from lithoscope._napari.session import Session
 
 A_FILE = "a file or folder …"
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What is to be imported: a file, or else an array in memory; voxel size (z, y, x) if the layer knows better than the file."""
-
-    path: Path | None
-    array: Any
-    target: Path
-    voxel_size: tuple[float, float, float] | None = None
-    unit: str = "um"
-    extra: tuple[tuple[str, Any], ...] = ()
 
 
 class ImportForm(QWidget):
@@ -96,23 +84,23 @@ class ImportForm(QWidget):
         self._what.blockSignals(False)
         self._on_what(0)
 
-    def wish(self) -> Wish:
+    def wish(self) -> ImportWish:
         """What the form says."""
         layer = self._layers[self._what.currentIndex()] if self._layers else None
         target = Path(self._target.text()).expanduser()
         if layer is None:
-            return Wish(Path(self._source.text()).expanduser(), None, target, extra=self._raw())
+            return ImportWish(Path(self._source.text()).expanduser(), None, target, extra=self._raw())
         path = source_of(layer)
         size, unit = voxel_of(layer)
-        return Wish(path, None if path else layer.data, target, size, unit)
+        return ImportWish(path, None if path else layer.data, target, size, unit)
 
-    def _raw(self) -> tuple[tuple[str, Any], ...]:
+    def _raw(self) -> dict[str, Any]:
         parts = self._shape.text().replace(",", " ").replace("×", " ").replace("x", " ").split()
         if not parts:
-            return ()
+            return {}
         numbers = [int(p) for p in parts if p.isdigit()]
         kinds = [p for p in parts if not p.isdigit()]
-        return (("shape", numbers), *((("dtype", kinds[0]),) if kinds else ()))
+        return {"shape": numbers, **({"dtype": kinds[0]} if kinds else {})}
 
     def _on_what(self, index: int) -> None:
         layer = self._layers[index] if 0 <= index < len(self._layers) else None
@@ -172,7 +160,7 @@ class ImportForm(QWidget):
         dialog.show()
 
     def _on_go(self) -> None:
-        self._session.import_scan(self.wish())
+        import_scan(self._session, self.wish())
         self.closed.emit()
 
 

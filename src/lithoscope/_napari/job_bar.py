@@ -24,7 +24,9 @@ class JobBar(QWidget):
         self._cancel = button("Cancel", "Cancel the running job")
         self._cancel.clicked.connect(self._on_cancel)
         self._keep = QCheckBox("go on if napari closes")
-        self._keep.setToolTip("When napari closes while a job runs, the job is finished in the background; otherwise it is ended, and can be resumed.")
+        self._keep.setToolTip(
+            "When napari closes while a job runs, the job is finished in the background; otherwise it is ended, and can be resumed."
+        )
         self._keep.setChecked(session.finish_in_background)
         self._keep.toggled.connect(self._on_keep)
         self.setLayout(column(row(self._bar, self._cancel), row(self._words), row(self._keep, 1), spacing=2))

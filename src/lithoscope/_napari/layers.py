@@ -47,7 +47,13 @@ def lazily(levels: Sequence[Any], version: str) -> list[Any]:
 
     # Raw zarr as multiscale reads a whole z column for every tile: https://github.com/napari/napari/issues/9515
     return [
-        da.from_array(level, chunks=tuple(min(TILE, s) for s in level.shape), name=f"{version}-{k}", inline_array=True, meta=np.empty((0,) * 3, level.dtype))
+        da.from_array(
+            level,
+            chunks=tuple(min(TILE, s) for s in level.shape),
+            name=f"{version}-{k}",
+            inline_array=True,
+            meta=np.empty((0,) * 3, level.dtype),
+        )
         for k, level in enumerate(levels)
     ]
 
@@ -93,6 +99,8 @@ def _painted(scan: "Scan", store: Journal, classes: ClassTable, kind: Kind, resu
         **placed(scan.voxel),
     )
     layer.editable = editable
+    if editable:
+        layer.begin_stroke()
     layer.brush_size = 10
     layer.locked = kind == "strokes"
     return layer
@@ -146,7 +154,9 @@ def rgba(colour: str) -> tuple[float, float, float, float]:
 
 def grey_classes(count: int, known: ClassTable) -> ClassTable:
     """Classes 1…count by grey level, under the names and colours that the scan's own classes have for these ids."""
-    return ClassTable(tuple(known[i] if i in known else Class(i, f"class {i}", colour_of(i), 1.0 if i == 1 else 0.0) for i in range(1, count + 1)))
+    return ClassTable(
+        tuple(known[i] if i in known else Class(i, f"class {i}", colour_of(i), 1.0 if i == 1 else 0.0) for i in range(1, count + 1))
+    )
 
 
 def about(layer: Any) -> dict[str, Any]:

@@ -27,7 +27,13 @@ class Colours:
     def of(cls, viewer: Any) -> "Colours":
         theme = get_theme(viewer.theme)
         bad = "#ff8a80" if theme.type == "dark" else "#b3261e"
-        return cls(*(QColor(c).name() for c in (theme.background.as_hex(), theme.foreground.as_hex(), theme.text.as_hex(), theme.current.as_hex())), bad)
+        return cls(
+            *(
+                QColor(c).name()
+                for c in (theme.background.as_hex(), theme.foreground.as_hex(), theme.text.as_hex(), theme.current.as_hex())
+            ),
+            bad,
+        )
 
 
 def column(*parts: "QWidget | QHBoxLayout | QVBoxLayout", spacing: int = 6, margin: int = 0) -> QVBoxLayout:

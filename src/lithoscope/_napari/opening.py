@@ -1,8 +1,11 @@
 """Opening a scan with all that people said of it: what is slow in it, done in a thread."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from lithoscope._napari.journalled import Journal
 from lithoscope.classes import ClassTable
@@ -35,3 +38,12 @@ def opened(path: Path) -> Opened:
     _ = scan.window, scan.field_of_view, scan.content_hash
     store = strokes(scan)
     return Opened(scan, store, load_classes(scan), store.holder or "")
+
+
+def painted_voxels(store: Journal) -> dict[int, int]:
+    """How many voxels of each class are painted."""
+    found: Counter[int] = Counter()
+    for box in store.touched():
+        ids, counts = np.unique(store.read(box), return_counts=True)
+        found.update({int(i): int(n) for i, n in zip(ids, counts, strict=True) if i})
+    return dict(found)

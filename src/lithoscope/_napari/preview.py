@@ -126,7 +126,9 @@ def _read(scan: "Scan", plane: Plane) -> Pixels:
     origin = tuple(plane.index if axis == plane.axis else 0 for axis in range(3))
     # One plane thick along its axis and exactly where the slider is, whatever the level.
     factor = tuple(1 if axis == plane.axis else f for axis, f in enumerate(factor))
-    return Pixels(plane, image, _inside(scan, plane, image.shape, factor), (origin[0], origin[1], origin[2]), (factor[0], factor[1], factor[2]))
+    return Pixels(
+        plane, image, _inside(scan, plane, image.shape, factor), (origin[0], origin[1], origin[2]), (factor[0], factor[1], factor[2])
+    )
 
 
 def _inside(scan: "Scan", plane: Plane, shape: Sequence[int], factor: Sequence[int]) -> npt.NDArray[np.bool_] | None:

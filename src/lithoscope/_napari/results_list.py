@@ -30,7 +30,9 @@ class ResultsList(QWidget):
         self._list.setToolTip("Tick a result to see it; double-click its name to rename it")
         self._list.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked | QAbstractItemView.EditTrigger.EditKeyPressed)
         self._empty = text(NOTHING, muted=True)
-        self._correct = button("Correct", "Correct the chosen result with the brush", "Paint over the result where it is wrong; the prediction itself is kept")
+        self._correct = button(
+            "Correct", "Correct the chosen result with the brush", "Paint over the result where it is wrong; the prediction itself is kept"
+        )
         self._export = button("Export…", "Export the chosen result")
         self._delete = button("Delete", "Delete the chosen result")
         self._correct.setCheckable(True)
@@ -57,7 +59,9 @@ class ResultsList(QWidget):
         self._list.clear()
         for name in self._names:
             item = QListWidgetItem(name)
-            item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsEditable)
+            item.setFlags(
+                Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsEditable
+            )
             item.setCheckState(Qt.CheckState.Checked if name == shown else Qt.CheckState.Unchecked)
             self._list.addItem(item)
         self._list.setFixedHeight(max(1, min(len(self._names), 5)) * 24 + 6)

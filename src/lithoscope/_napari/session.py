@@ -16,7 +16,7 @@ from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 from lithoscope._napari import layers as ours
 from lithoscope._napari.background import Background, sentence
 from lithoscope._napari.journalled import Journal
-from lithoscope._napari.opening import Opened, opened
+from lithoscope._napari.opening import Opened, opened, painted_voxels
 from lithoscope._napari.preview import Answer, Plane
 from lithoscope._napari.worker_client import Job, WorkerClient
 from lithoscope.classes import Class, ClassTable
@@ -62,7 +62,8 @@ class Session(QObject):
         self.jobs.finished.connect(self._on_job)
         self.reading = Background(self)
         self.reading.failed.connect(self._on_failure)
-        self._then: dict[int, Callable[[dict[str, Any]], None]] = {}
+        self.counting = Background(self, newest_only=True)
+        self._then: dict[int, Callable[[Job], None]] = {}
         self.scan: Scan | None = None
         self.classes = ClassTable()
         self.result_classes = ClassTable()
@@ -80,7 +81,7 @@ class Session(QObject):
         self._flush = QTimer(self)
         self._flush.setInterval(1000)
         self._flush.setSingleShot(True)
-        self._flush.timeout.connect(self.flush)
+        self._flush.timeout.connect(self._look_after)
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.dims.events.current_step.connect(self._on_plane)
         viewer.dims.events.order.connect(self._on_plane)
@@ -116,7 +117,7 @@ class Session(QObject):
         if found.uncounted:
             path = found.scan.path
             self.said.emit(f"counting the grey values of {path.name}, once …", False)
-            self.run("info", {"scan": str(path)}, f"count {found.scan.name}", lambda _: self.open(path))
+            self.run("info", {"scan": str(path)}, f"count {found.scan.name}", lambda job: self._on_counted(job, path))
             return
         self.close_scan()
         self.scan, self.classes, self.readonly = found.scan, found.classes, found.readonly
@@ -127,14 +128,15 @@ class Session(QObject):
             self.viewer.add_layer(image)
         self._layers["image"] = image
         if found.strokes is not None:
-            layer = ours.strokes_layer(found.scan, found.strokes, self.classes, editable=not self.readonly)
-            layer.events.paint.connect(self._on_paint)
-            layer.events.selected_label.connect(self._on_selected_label)
-            self._add("strokes", layer)
+            self._add("strokes", self._watched(ours.strokes_layer(found.scan, found.strokes, self.classes, editable=not self.readonly)))
         self._hide_in_3d()
         self.chosen = self.classes.ids[0] if self.classes.ids else 0
         self.said.emit(f"read-only: {self.readonly}" if self.readonly else "", bool(self.readonly))
         self.scan_changed.emit()
+
+    def _on_counted(self, job: Job, path: Path) -> None:
+        if job.state == "done":
+            self.open(path)
 
     def close_scan(self) -> None:
         """Take the scan's layers away and give its strokes back."""
@@ -142,8 +144,8 @@ class Session(QObject):
             return
         for kind in reversed(ours.ORDER):
             self._drop(kind)
-        for store in (self._corrected, self._strokes):
-            if store is not None:
+        for store in self._stores():
+            with self.telling():
                 store.close()
         self._strokes = self._corrected = None
         self.scan, self.shown, self.correcting, self.readonly = None, "", False, ""
@@ -253,6 +255,16 @@ class Session(QObject):
         """Take the preview away."""
         self._drop("preview")
 
+    def place_layers(self) -> None:
+        """Give every layer the scan's voxel size, after it changed."""
+        if self.scan is None:
+            return
+        placed = ours.placed(self.scan.voxel)
+        self.hide_preview()
+        for layer in self._layers.values():
+            layer.scale, layer.units = placed["scale"], placed["units"]
+        self.facts_changed.emit()
+
     # --- classes and painting ---------------------------------------------------------------------------------------
 
     @property
@@ -300,21 +312,37 @@ class Session(QObject):
         if 1 <= n <= len(ids):
             self.choose(ids[n - 1])
 
+    def _watched(self, layer: ours.JournalledLabels) -> ours.JournalledLabels:
+        layer.events.paint.connect(self._on_paint)
+        layer.events.stepped.connect(self._on_step)
+        layer.events.selected_label.connect(self._on_selected_label)
+        return layer
+
     def undo(self) -> None:
         """Take back the last stroke on the layer that is painted on."""
         if (layer := self.brush()) is not None:
             layer.undo()
-            self._on_paint()
 
     def redo(self) -> None:
         """Paint again what was taken back."""
         if (layer := self.brush()) is not None:
             layer.redo()
-            self._on_paint()
 
     def _on_paint(self, event: Any = None) -> None:
         self._flush.start()
         self.painted.emit()
+
+    def _on_step(self, event: Any) -> None:
+        """Say where an undo or redo changed something, when it is not in view."""
+        word = "redone" if event.forward else "undone"
+        plane = self.plane()
+        if event.box is None:
+            self.said.emit(f"nothing more to be {word}", False)
+        elif plane is not None and not event.box.start[plane.axis] <= plane.index < event.box.stop[plane.axis]:
+            self.said.emit(f"{word} at {'zyx'[plane.axis]} = {event.box.start[plane.axis]}, which is not in view", False)
+        else:
+            self.said.emit(f"{word} one stroke", False)
+        self._on_paint()
 
     def _on_selected_label(self, event: Any = None) -> None:
         layer = self.brush()
@@ -325,13 +353,24 @@ class Session(QObject):
     def flush(self) -> None:
         """See to it that everything painted is on disk."""
         with self.telling():
-            for store in (self._strokes, self._corrected):
-                if store is not None and not self.readonly:
-                    store.flush()
+            for store in self._stores():
+                store.flush()
 
-    def counts(self) -> dict[int, int]:
-        """Painted voxels by class."""
-        return dict(self._strokes.counts()) if self._strokes is not None and hasattr(self._strokes, "counts") else {}
+    def _stores(self) -> list[Journal]:
+        return [store for store in (self._corrected, self._strokes) if store is not None]
+
+    def _look_after(self) -> None:
+        """The stores write by themselves; say it when they cannot."""
+        for store in self._stores():
+            if store.problem:
+                self.said.emit(store.problem, True)
+                self._flush.start()
+
+    def count(self, then: Callable[[dict[int, int]], None]) -> None:
+        """Count the painted voxels of each class, in a thread."""
+        store = self._strokes
+        if store is not None:
+            self.counting.start(lambda: painted_voxels(store), then)
 
     # --- results ------------------------------------------------------------------------------------------------------
 
@@ -372,11 +411,13 @@ class Session(QObject):
         self._end_correcting()
         with self.telling():
             self.result_classes = open_result(self.scan, name).classes
-            self._corrected = corrected(self.scan, name, readonly=bool(self.readonly))
-            layer = ours.corrected_layer(self.scan, self._corrected, self.result_classes, name, editable=not self.readonly)
-            layer.events.paint.connect(self._on_paint)
-            layer.events.selected_label.connect(self._on_selected_label)
-            self._add("result", layer)
+            self._corrected = corrected(self.scan, name)
+            editable = self._corrected.holder is None
+            self._add(
+                "result", self._watched(ours.corrected_layer(self.scan, self._corrected, self.result_classes, name, editable=editable))
+            )
+            if not editable:
+                self.said.emit(f"read-only: {self._corrected.holder}", True)
             self.hide_preview()
             self.shown, self.correcting = name, True
         self._hide_in_3d()
@@ -401,8 +442,8 @@ class Session(QObject):
 
     # --- jobs -----------------------------------------------------------------------------------------------------------
 
-    def run(self, command: str, arguments: dict[str, Any], title: str, then: Callable[[dict[str, Any]], None] | None = None) -> Job:
-        """Have the worker do something; `then` gets its result."""
+    def run(self, command: str, arguments: dict[str, Any], title: str, then: Callable[[Job], None] | None = None) -> Job:
+        """Have the worker do something; `then` is told how it ended."""
         self.flush()
         job = self.jobs.submit(command, arguments, title)
         if then is not None and not job.over:
@@ -413,12 +454,12 @@ class Session(QObject):
         then = self._then.pop(job.id, None)
         if job.state == "done":
             self.said.emit(f"{job.title}: done", False)
-            if then is not None:
-                then(job.result)
         elif job.state == "cancelled":
             self.said.emit(f"{job.title}: cancelled", False)
         else:
             self.said.emit(f"{job.title}: {job.message}", True)
+        if then is not None:
+            then(job)
 
     @contextlib.contextmanager
     def telling(self) -> Iterator[None]:
@@ -434,11 +475,11 @@ class Session(QObject):
     def shut(self) -> None:
         """The window closes: everything painted is on disk, the worker is told."""
         self.reading.close()
+        self.counting.close()
         self.jobs.close(finish=self.finish_in_background)
-        for store in (self._corrected, self._strokes):
-            if store is not None:
-                with contextlib.suppress(LithoscopeError):
-                    store.close()
+        for store in self._stores():
+            with contextlib.suppress(LithoscopeError):
+                store.close()
         self._strokes = self._corrected = None
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QFileDialog, QWidget
 
+from lithoscope._napari.actions import make_sample
 from lithoscope._napari.import_form import ImportForm
 from lithoscope._napari.look import button, column, text
 from lithoscope._napari.session import Session
@@ -18,7 +19,9 @@ class StartPanel(QWidget):
         self._dialog: QFileDialog | None = None
         self._words = text("Work begins with a scan: an OME-Zarr folder on disk. Open one, or make one from a layer or a file.", muted=True)
         self.open_button = button("Open a scan…", tip="Open an OME-Zarr folder; strokes and results come back with it")
-        self.import_button = button("Import a layer or file…", tip="Turn a TIFF, a folder of slices, a raw file or the layer in view into a scan")
+        self.import_button = button(
+            "Import a layer or file…", tip="Turn a TIFF, a folder of slices, a raw file or the layer in view into a scan"
+        )
         self.sample_button = button("Sample scan", tip="Make a small simulated rock whose truth is known, and open it")
         self.form = ImportForm(session)
         self.form.hide()
@@ -48,4 +51,4 @@ class StartPanel(QWidget):
         self.form.show()
 
     def _on_sample(self) -> None:
-        self._session.make_sample()
+        make_sample(self._session)
