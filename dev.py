@@ -208,27 +208,24 @@ def install_debians_pip() -> None:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment, with pip's settings (index, certificates, proxy, folders of wheels) said in uv's words."""
-    settings = dict(os.environ)
-    found: dict[str, str] = {}
+    """This process's environment, with pip's settings said in uv's words where uv has none of its own."""
     listed = subprocess.run([str(tool("python")), "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
-    for line in listed.stdout.splitlines():
+    return {"UV_HTTP_TIMEOUT": "180", **in_uvs_words(listed.stdout), **os.environ}
+
+
+def in_uvs_words(listed: str) -> dict[str, str]:
+    """Index, certificates, proxy and folders of wheels, from what `pip config list` prints, as uv's variables."""
+    found: dict[str, str] = {}
+    for line in listed.splitlines():
         key, _, value = line.partition("=")
         scope, _, name = key.rpartition(".")
         if scope in {"global", "install", ":env:"}:
             found[name] = str(ast.literal_eval(value))
-    for name, variable in {
-        "index-url": "UV_DEFAULT_INDEX",
-        "cert": "SSL_CERT_FILE",
-        "proxy": "HTTPS_PROXY",
-        "trusted-host": "UV_INSECURE_HOST",
-    }.items():
-        if name in found:
-            settings.setdefault(variable, found[name])
+    names = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE", "proxy": "HTTPS_PROXY", "trusted-host": "UV_INSECURE_HOST"}
+    said = {variable: found[name] for name, variable in names.items() if name in found}
     if "find-links" in found:
-        settings.setdefault("UV_FIND_LINKS", ",".join(found["find-links"].split()))
-    settings.setdefault("UV_HTTP_TIMEOUT", "180")
-    return settings
+        said["UV_FIND_LINKS"] = ",".join(found["find-links"].split())
+    return said
 
 
 def tox(environments: Sequence[str], rest: Sequence[str]) -> int:

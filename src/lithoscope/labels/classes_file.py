@@ -1,0 +1,35 @@
+"""The class table of a scan, kept in its sidecar."""
+
+import json
+from typing import TYPE_CHECKING
+
+from lithoscope.classes import ClassTable
+from lithoscope.errors import NewerSchemaError, UnreadableError
+from lithoscope.volume.store import write_json
+
+if TYPE_CHECKING:
+    from lithoscope.volume.scan import Scan
+
+SCHEMA = 1
+_NAME = "classes.json"
+
+
+def load_classes(scan: "Scan") -> ClassTable:
+    """The classes of a scan; an empty table when nobody has made any."""
+    path = scan.sidecar / _NAME
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if int(data["schema"]) > SCHEMA:
+            raise NewerSchemaError(f"{path} is of schema {data['schema']}, this Lithoscope reads up to {SCHEMA}; update it")
+        return ClassTable.from_json(data)
+    except FileNotFoundError:
+        return ClassTable()
+    except NewerSchemaError:
+        raise
+    except (ValueError, KeyError, TypeError) as error:
+        raise UnreadableError(f"{path} is damaged: {error}; put back a copy, or delete it to name the classes again") from error
+
+
+def save_classes(scan: "Scan", table: ClassTable) -> None:
+    """Keep the classes of a scan, in one step."""
+    write_json(scan.sidecar / _NAME, {"schema": SCHEMA, **table.to_json()})
