@@ -231,7 +231,8 @@ def advice(found: dict[str, Any]) -> list[str]:
     lines = []
     window = found["qt"]
     if window.get("missing_packages"):
-        lines.append(f"Windows lack libraries of the system: sudo apt-get install {' '.join(window['missing_packages'])}")
+        install = "sudo apt-get install" if shutil.which("apt-get") else "install, by Debian's names,"
+        lines.append(f"Windows lack libraries of the system: {install} {' '.join(window['missing_packages'])}")
     elif window["installed"] and "problem" in window:
         lines.append(f'Qt does not start ({window["problem"]}): {pip()} install "napari[pyqt6]"')
     elif not window["installed"]:

@@ -1,6 +1,7 @@
 """The class table of a scan, kept in its sidecar."""
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lithoscope.classes import ClassTable
@@ -33,3 +34,10 @@ def load_classes(scan: "Scan") -> ClassTable:
 def save_classes(scan: "Scan", table: ClassTable) -> None:
     """Keep the classes of a scan, in one step."""
     write_json(scan.sidecar / _NAME, {"schema": SCHEMA, **table.to_json()})
+
+
+def known_classes(scan: "Scan", table: ClassTable) -> ClassTable:
+    """The classes of a result, and those of the scan that it lacks: corrections may have brought them in."""
+    taken = {c.name.casefold() for c in table}
+    more = [replace(c, name=f"{c.name} ({c.id})") if c.name.casefold() in taken else c for c in load_classes(scan) if c.id not in table]
+    return ClassTable.of([*table, *more], last=table.last)
