@@ -41,11 +41,9 @@ class ParameterForm(QWidget):
             self._rows.addWidget(part)
         self.show_parameters(())
 
-    def show_parameters(
-        self, parameters: Sequence[Parameter], values: Mapping[str, Any] | None = None, *, leave_out: Sequence[str] = ()
-    ) -> None:
-        """Show these parameters, at `values` or else at their defaults. Those in `leave_out` are edited elsewhere."""
-        self._parameters = {p.name: p for p in parameters if p.name not in leave_out}
+    def show_parameters(self, parameters: Sequence[Parameter], values: Mapping[str, Any] | None = None) -> None:
+        """Show these parameters, at `values` or else at their defaults."""
+        self._parameters = {p.name: p for p in parameters}
         self._fields, self._labels = {}, {}
         self._basic = self._replaced(self._basic, [p for p in self._parameters.values() if p.level == "basic"])
         advanced = [p for p in self._parameters.values() if p.level == "advanced"]
@@ -210,7 +208,5 @@ def _write(widget: QWidget, value: Any) -> None:
     elif isinstance(widget, (QSpinBox, QDoubleSpinBox)):
         widget.setValue(widget.minimum() if value is None else value)
     elif isinstance(widget, QLineEdit):
-        text = (
-            ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in value) if isinstance(value, (tuple, list)) else str(value or "")
-        )
-        widget.setText(text)
+        several = isinstance(value, (tuple, list))
+        widget.setText(", ".join(f"{v:.7g}" if isinstance(v, float) else str(v) for v in value) if several else str(value or ""))

@@ -60,6 +60,32 @@ class HistogramPlot(pg.PlotWidget):  # type: ignore[misc]
     def thresholds(self) -> tuple[float, ...]:
         return self._thresholds
 
+    @property
+    def dragging(self) -> bool:
+        """Whether a line is being moved by the mouse."""
+        return any(line.moving for line in self._lines)
+
+    def with_one_more(self) -> tuple[float, ...]:
+        """The thresholds and one between the two that leave the most voxels together."""
+        h = self._histogram
+        if h is None or not len(h.values):
+            return self._thresholds
+        bounds = [-np.inf, *self._thresholds, np.inf]
+        inside = [(h.values > a) & (h.values <= b) for a, b in pairwise(bounds)]
+        weights = [int(h.counts[m].sum()) if m.sum() > 1 else 0 for m in inside]
+        largest = inside[int(np.argmax(weights))]
+        if largest.sum() < 2:
+            return self._thresholds
+        values = h.values[largest]
+        half = np.searchsorted(np.cumsum(h.counts[largest]), h.counts[largest].sum() / 2)
+        return tuple(sorted({*self._thresholds, float(values[min(int(half), len(values) - 2)])}))
+
+    def with_one_fewer(self) -> tuple[float, ...]:
+        """The thresholds without the chosen one; the last is kept."""
+        if len(self._thresholds) < 2:
+            return self._thresholds
+        return (*self._thresholds[: self._chosen], *self._thresholds[self._chosen + 1 :])
+
     def set_colours(self, background: str, text: str) -> None:
         """Follow the window's theme."""
         self._text = QColor(text)

@@ -1,23 +1,24 @@
-"""Keys of the viewer: 1–9 take a class's brush in hand, Space held hides the overlay, C shows contours, Ctrl+Z takes back."""
+"""Keys of our layers: 1–9 take a class's brush in hand, Space held hides the overlay, C shows contours, Ctrl+Z takes back."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lithoscope._napari.session import Session
+if TYPE_CHECKING:
+    from lithoscope._napari.session import Session
 
 CONTOUR = 2
 """Thickness of contours in pixels of the data."""
 
 
 class Keys:
-    """Binds our keys to the viewer and to each of our layers, where they come before napari's own for labels layers."""
+    """Binds our keys to each of our layers, where they come before napari's own for labels layers; those of others are left alone."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: "Session") -> None:
         self._session = session
         self._numbers = [_Number(session, n) for n in range(1, 10)]
 
     def bind(self, provider: Any) -> None:
-        """Bind the keys to a layer or a viewer."""
+        """Bind the keys to a layer."""
         for number in self._numbers:
             provider.bind_key(str(number.n), number.press, overwrite=True)
         provider.bind_key("Space", self.hide_overlay, overwrite=True)
@@ -54,7 +55,7 @@ class Keys:
 class _Number:
     """The key of the n-th class. A bound method, because napari calls it with the layer."""
 
-    def __init__(self, session: Session, n: int) -> None:
+    def __init__(self, session: "Session", n: int) -> None:
         self._session = session
         self.n = n
 

@@ -1,7 +1,7 @@
 """Opening a scan with all that people said of it: what is slow in it, done in a thread."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ class Opened:
 
     scan: "Scan"
     strokes: Journal | None = None
-    classes: ClassTable = ClassTable()
+    classes: ClassTable = field(default_factory=ClassTable)
     readonly: str = ""
     uncounted: bool = False
 

@@ -1,7 +1,7 @@
 """What a method would say of the plane in view, computed in a thread while the person moves a slider or a threshold."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,7 +56,7 @@ class HistogramSamples:
     """Samples for methods that learn from grey values alone."""
 
     grey: Histogram
-    classes: ClassTable = ClassTable()
+    classes: ClassTable = field(default_factory=ClassTable)
 
     def __len__(self) -> int:
         return 0

@@ -16,10 +16,11 @@ from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 from lithoscope._napari import layers as ours
 from lithoscope._napari.background import Background, sentence
 from lithoscope._napari.journalled import Journal
+from lithoscope._napari.keys import Keys
 from lithoscope._napari.opening import Opened, opened, painted_voxels
 from lithoscope._napari.preview import Answer, Plane
 from lithoscope._napari.worker_client import Job, WorkerClient
-from lithoscope.classes import Class, ClassTable
+from lithoscope.classes import ClassTable
 from lithoscope.errors import LithoscopeError
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Session(QObject):
     def __init__(self, viewer: Any) -> None:
         super().__init__()
         self._viewer = ref(viewer)
+        self._keys = Keys(self)
         self.jobs = WorkerClient(self)
         self.jobs.finished.connect(self._on_job)
         self.reading = Background(self)
@@ -127,6 +129,7 @@ class Session(QObject):
             image = ours.image_layer(found.scan)
             self.viewer.add_layer(image)
         self._layers["image"] = image
+        self._keys.bind(image)
         if found.strokes is not None:
             self._add("strokes", self._watched(ours.strokes_layer(found.scan, found.strokes, self.classes, editable=not self.readonly)))
         self._hide_in_3d()
@@ -170,6 +173,7 @@ class Session(QObject):
         active = viewer.layers.selection.active
         viewer.add_layer(layer)
         self._layers[kind] = layer
+        self._keys.bind(layer)
         below = [self._layers[k] for k in ours.ORDER[: ours.ORDER.index(kind)] if k in self._layers]
         place = max((viewer.layers.index(b) for b in below), default=-1) + 1
         if viewer.layers.index(layer) != place:
@@ -382,6 +386,15 @@ class Session(QObject):
 
         return list(results(self.scan))
 
+    def classes_of(self, name: str) -> ClassTable:
+        """The classes of a result; empty when it cannot be read."""
+        if self.scan is not None:
+            from lithoscope.labels.results import open_result
+
+            with self.telling():
+                return open_result(self.scan, name).classes
+        return ClassTable()
+
     def show_result(self, name: str) -> None:
         """Show a result as it was predicted; an empty name shows none."""
         if self.scan is None:
@@ -435,10 +448,6 @@ class Session(QObject):
             self.correcting = False
             self.chosen = self.classes.ids[0] if self.classes.ids else 0
             self.classes_changed.emit()
-
-    def result_class(self, id: int) -> Class | None:
-        """A class of the result on show."""
-        return self.result_classes[id] if id in self.result_classes else None
 
     # --- jobs -----------------------------------------------------------------------------------------------------------
 
