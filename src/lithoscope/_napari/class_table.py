@@ -42,13 +42,14 @@ class ClassList(QWidget):
         self._rows.cellClicked.connect(self._on_clicked)
         self._rows.itemChanged.connect(self._on_renamed)
         self._rows.cellDoubleClicked.connect(self._on_double_click)
+        self._none = text("None yet. + Class adds one that you can paint.", muted=True)
         self._add = button("+ Class", "Add a class", "Add a class to paint")
         self._colour = button("Colour…", "Change the colour of the chosen class")
         self._remove = button("Remove", "Remove the chosen class")
         self._add.clicked.connect(self._on_add)
         self._colour.clicked.connect(self._on_colour)
         self._remove.clicked.connect(self._on_remove)
-        self.setLayout(column(row(self._title, 1, self._add, self._colour, self._remove, spacing=4), self._rows, spacing=4))
+        self.setLayout(column(row(self._title, 1, self._add, self._colour, self._remove, spacing=4), self._rows, self._none, spacing=4))
         self.show_classes(ClassTable())
 
     def _header(self) -> None:
@@ -89,6 +90,8 @@ class ClassList(QWidget):
                 flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
                 item.setFlags(flags | Qt.ItemFlag.ItemIsEditable if place == 2 and editable else flags)
                 self._rows.setItem(r, place, item)
+        self._rows.setVisible(bool(len(table)))
+        self._none.setVisible(not len(table))
         height = ROW * min(max(len(table), 1), MOST_ROWS) + 2 * self._rows.frameWidth() + 2
         self._rows.setFixedHeight(height)
         blocker.unblock()

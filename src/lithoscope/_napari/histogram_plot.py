@@ -18,7 +18,7 @@ COLUMNS = 512
 """About how many columns are drawn: neighbouring bins are added together."""
 
 
-class HistogramPlot(pg.PlotWidget):  # type: ignore[misc]
+class HistogramPlot(pg.PlotWidget):
     """Voxels by grey level on a logarithmic axis, coloured by class, with a movable line at each threshold.
 
     Keys: left and right move the chosen line by a grey level (with Shift by ten), up and down choose another.

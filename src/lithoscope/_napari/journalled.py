@@ -58,7 +58,7 @@ class Journal(Protocol):
     def close(self) -> None: ...
 
 
-class Labels(layers.Labels):  # type: ignore[misc]
+class Labels(layers.Labels):
     """napari's labels layer over a `Journal`. It has the same name because napari finds writers by it.
 
     `events.stepped` tells which box an undo or redo changed. One of napari's strokes is many writes, ended by its `paint`

@@ -26,14 +26,9 @@ class Colours:
     @classmethod
     def of(cls, viewer: Any) -> "Colours":
         theme = get_theme(viewer.theme)
-        bad = "#ff8a80" if theme.type == "dark" else "#b3261e"
-        return cls(
-            *(
-                QColor(c).name()
-                for c in (theme.background.as_hex(), theme.foreground.as_hex(), theme.text.as_hex(), theme.current.as_hex())
-            ),
-            bad,
-        )
+        named = {name: QColor(getattr(theme, name).as_hex()).name() for name in ("background", "foreground", "text", "current")}
+        warning = "#ff8a80" if theme.type == "dark" else "#b3261e"
+        return cls(named["background"], named["foreground"], named["text"], named["current"], warning)
 
 
 def column(*parts: "QWidget | QHBoxLayout | QVBoxLayout", spacing: int = 6, margin: int = 0) -> QVBoxLayout:

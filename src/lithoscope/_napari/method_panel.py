@@ -264,7 +264,8 @@ class MethodPanel(QWidget):
 
     def _on_estimate(self, found: tuple[tuple[Any, ...], Any]) -> None:
         self._estimated, estimate = found
-        words = f"about {seconds_text(estimate.seconds)} · {bytes_text(estimate.disk_bytes)} on disk · {bytes_text(estimate.memory_bytes)} of memory"
+        disk, memory = bytes_text(estimate.disk_bytes), bytes_text(estimate.memory_bytes)
+        words = f"about {seconds_text(estimate.seconds)} · {disk} on disk · {memory} of memory"
         if self.run_button.isEnabled():
             self._beneath.setText(words)
         mark_bad(self._beneath, False)

@@ -100,7 +100,7 @@ class Previewer:
             if pixels.plane.axis != 0:
                 raise InputError("slice by slice can be previewed on planes along z only; change the order of the axes")
             grey = _histogram(pixels, grey)
-            method = replace(method, per_slice=False)  # type: ignore[type-var]
+            method = configured(type(method), {**values, "per_slice": False})
             key = (*key, pixels.plane)
         if self._fitted is None or self._fitted[0] != key:
             self._fitted = (key, method.fit(HistogramSamples(grey)))
@@ -114,21 +114,18 @@ class Previewer:
 
 
 def _read(scan: "Scan", plane: Plane) -> Pixels:
-    level, factor = 0, (1, 1, 1)
-    for level, factor in enumerate(scan.level_factors):  # noqa: B007 - the last one is used
+    level, coarse = 0, scan.level_factors[0]
+    for level, coarse in enumerate(scan.level_factors):  # noqa: B007 - the last one is used
         shape = scan.levels[level].shape
         if int(np.prod(shape)) // shape[plane.axis] <= LARGEST_PLANE:
             break
     array = scan.levels[level]
-    at = min(plane.index // factor[plane.axis], array.shape[plane.axis] - 1)
-    key = tuple(slice(at, at + 1) if axis == plane.axis else slice(None) for axis in range(3))
-    image = np.asarray(array[key])
-    origin = tuple(plane.index if axis == plane.axis else 0 for axis in range(3))
-    # One plane thick along its axis and exactly where the slider is, whatever the level.
-    factor = tuple(1 if axis == plane.axis else f for axis, f in enumerate(factor))
-    return Pixels(
-        plane, image, _inside(scan, plane, image.shape, factor), (origin[0], origin[1], origin[2]), (factor[0], factor[1], factor[2])
-    )
+    at = min(plane.index // coarse[plane.axis], array.shape[plane.axis] - 1)
+    image = np.asarray(array[tuple(slice(at, at + 1) if axis == plane.axis else slice(None) for axis in range(3))])
+    # One voxel of the scan thick along its axis and exactly where the slider is, whatever the level.
+    z, y, x = (1 if axis == plane.axis else coarse[axis] for axis in range(3))
+    a, b, c = (plane.index if axis == plane.axis else 0 for axis in range(3))
+    return Pixels(plane, image, _inside(scan, plane, image.shape, (z, y, x)), (a, b, c), (z, y, x))
 
 
 def _inside(scan: "Scan", plane: Plane, shape: Sequence[int], factor: Sequence[int]) -> npt.NDArray[np.bool_] | None:

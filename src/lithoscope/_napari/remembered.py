@@ -1,6 +1,7 @@
 """What a scan remembers of its window: method, settings, result on show and place of the sliders, in `window.json` of its sidecar."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer
@@ -26,7 +27,6 @@ class Remembered(QObject):
         self._methods = methods
         self._hints = hints
         self._ready = False
-        self._read = False
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(500)
@@ -44,8 +44,7 @@ class Remembered(QObject):
         if scan is None:
             return
         state = self._load()
-        self._read = bool(state.get("hints_read"))
-        self._hints.setVisible(not self._read and not self._session.results())
+        self._hints.setVisible(not hints_file().exists())
         if state.get("method"):
             self._methods.choose(str(state["method"]), state.get("settings") or {})
         if state.get("shown") in self._session.results():
@@ -56,10 +55,12 @@ class Remembered(QObject):
         self._ready = True
 
     def hints_read(self) -> None:
-        """The person has read the hints of a first run."""
-        self._read = True
+        """The person has read the hints of a first run; they are not shown again, for any scan."""
         self._hints.hide()
-        self._on_change()
+        try:
+            write_json(hints_file(), {"read": True})
+        except StorageError:
+            return  # they will be shown once more
 
     def save(self) -> None:
         """Keep the state now."""
@@ -71,7 +72,6 @@ class Remembered(QObject):
             "settings": plain(self._methods.values()) if not self._methods.form.error() else {},
             "shown": self._session.shown,
             "point": [float(p) for p in self._session.viewer.dims.point],
-            "hints_read": self._read,
         }
         try:
             write_json(scan.sidecar / NAME, state)
@@ -89,3 +89,10 @@ class Remembered(QObject):
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
+
+
+def hints_file() -> Path:
+    """The file that says that this person has read the hints."""
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("lithoscope", appauthor=False)) / "hints.json"

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, QWidget
 
 from lithoscope._napari.look import button, column, row, text
+
+ROW = 24
+MOST_ROWS = 6
 
 NOTHING = "Nothing yet: choose a method and run it."
 
@@ -63,8 +66,9 @@ class ResultsList(QWidget):
                 Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsEditable
             )
             item.setCheckState(Qt.CheckState.Checked if name == shown else Qt.CheckState.Unchecked)
+            item.setSizeHint(QSize(0, ROW))
             self._list.addItem(item)
-        self._list.setFixedHeight(max(1, min(len(self._names), 5)) * 24 + 6)
+        self._list.setFixedHeight(max(1, min(len(self._names), MOST_ROWS)) * ROW + 2 * self._list.frameWidth() + 4)
         place = shown if shown in self._names else chosen
         if place in self._names:
             self._list.setCurrentRow(self._names.index(place))

@@ -16,7 +16,7 @@ def sample_path() -> Path:
 
 def make_sample_scan(place: Path) -> Path:
     """Make the sample scan at `place`."""
-    from lithoscope.volume.simulate import simulate
+    from lithoscope.sample import simulate
 
     place.parent.mkdir(parents=True, exist_ok=True)
     simulate(place, shape=SHAPE, seed=0)

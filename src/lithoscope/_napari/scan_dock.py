@@ -78,7 +78,7 @@ class ScanDock(Dock):
         assert inner is not None
         inner_layout = inner.layout()
         assert inner_layout is not None
-        inner_layout.insertWidget(2, self.jobs)  # type: ignore[attr-defined]
+        inner_layout.insertWidget(2, self.jobs)
         self.voxel_button.clicked.connect(self._on_voxel)
         self.voxel_edit.returnPressed.connect(self._on_voxel)
         self._propose.clicked.connect(self._on_propose)

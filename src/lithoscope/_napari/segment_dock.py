@@ -95,7 +95,7 @@ class SegmentDock(Dock):
         """The scan in one line: "soil · 40 × 500 × 500 · 5 µm · uint8"."""
         scan = self.session.scan
         if scan is not None:
-            size = " × ".join(str(n) for n in scan.shape)
+            size = "×".join(str(n) for n in scan.shape)
             self._line.setText(" · ".join([scan.name, size, str(scan.voxel) if scan.voxel else "voxel size not known", str(scan.dtype)]))
 
     def show_classes(self) -> None:

@@ -15,7 +15,7 @@ from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 
 from lithoscope._napari import layers as ours
 from lithoscope._napari.background import Background, sentence
-from lithoscope._napari.journalled import Journal
+from lithoscope._napari.journalled import Journal, Labels
 from lithoscope._napari.keys import Keys
 from lithoscope._napari.opening import Opened, opened, painted_voxels
 from lithoscope._napari.preview import Answer, Plane
@@ -212,7 +212,7 @@ class Session(QObject):
     def _hide_in_3d(self) -> None:
         """Hide painted layers that napari would read whole."""
         if self.viewer.dims.ndisplay == 3 and self.scan is not None and int(np.prod(self.scan.shape)) > LARGEST_IN_3D:
-            painted = [self._layers[k] for k in ("strokes", "result") if k in self._layers]  # type: ignore[index]
+            painted = [layer for kind, layer in self._layers.items() if kind in ("strokes", "result")]
             for layer in painted:
                 if layer.visible and not layer.multiscale:
                     layer.visible = False
@@ -316,7 +316,7 @@ class Session(QObject):
         if 1 <= n <= len(ids):
             self.choose(ids[n - 1])
 
-    def _watched(self, layer: ours.JournalledLabels) -> ours.JournalledLabels:
+    def _watched(self, layer: Labels) -> Labels:
         layer.events.paint.connect(self._on_paint)
         layer.events.stepped.connect(self._on_step)
         layer.events.selected_label.connect(self._on_selected_label)
