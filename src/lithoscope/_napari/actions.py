@@ -54,14 +54,19 @@ def _import(session: Session, wish: ImportWish, path: Path) -> None:
 
 def make_sample(session: Session) -> None:
     """Open the sample scan of this person, made first if there is none."""
-    from lithoscope._napari.samples import make_sample_scan, sample_path
+    from lithoscope._napari.samples import SHAPE, sample_path
 
     place = sample_path()
     if place.exists():
         session.open(place)
         return
-    session.said.emit("making the sample scan …", False)
-    session.reading.start(lambda: make_sample_scan(place), session.open)
+    place.parent.mkdir(parents=True, exist_ok=True)
+
+    def finished(job: Job) -> None:
+        if job.state == "done":
+            session.open(place)
+
+    session.run("sample", {"scan": str(place), "shape": list(SHAPE)}, "sample scan", finished)
 
 
 def segment(session: Session, method: str, settings: Mapping[str, Any], output: str, *, resume: bool = False) -> Job | None:

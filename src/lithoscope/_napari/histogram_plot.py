@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyqtgraph as pg
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtGui import QColor, QFocusEvent, QKeyEvent
+from qtpy.QtGui import QColor, QKeyEvent
 from qtpy.QtWidgets import QWidget
 
 from lithoscope.classes import ClassTable
@@ -129,14 +129,6 @@ class HistogramPlot(pg.PlotWidget):
         else:
             super().keyPressEvent(event)
 
-    def focusInEvent(self, event: QFocusEvent | None) -> None:  # noqa: N802 - Qt's name
-        super().focusInEvent(event)
-        self._style_lines()
-
-    def focusOutEvent(self, event: QFocusEvent | None) -> None:  # noqa: N802 - Qt's name
-        super().focusOutEvent(event)
-        self._style_lines()
-
     def _step(self) -> float:
         """What one press of a key moves: a grey level, or a bin of float data but visibly."""
         h = self._histogram
@@ -202,7 +194,7 @@ class HistogramPlot(pg.PlotWidget):
 
     def _style_lines(self) -> None:
         for index, line in enumerate(self._lines):
-            chosen = index == self._chosen and self.hasFocus()
+            chosen = index == self._chosen and len(self._lines) > 1
             line.setPen(pg.mkPen(self._text, width=3 if chosen else 1.5))
             line.setHoverPen(pg.mkPen(self._text, width=3))
 

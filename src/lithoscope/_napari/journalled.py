@@ -3,6 +3,8 @@
 napari keeps a history of its own for each layer and would replay values that are stale once anything else has written.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -61,15 +63,21 @@ class Journal(Protocol):
 class Labels(layers.Labels):
     """napari's labels layer over a `Journal`. It has the same name because napari finds writers by it.
 
-    `events.stepped` tells which box an undo or redo changed. One of napari's strokes is many writes, ended by its `paint`
-    event: they are undone as one.
+    `events.stepped` tells which box an undo or redo changed. One of napari's strokes is many writes; they are undone as one.
+    Its `paint` event ends a stroke, but comes before the last write when a stroke is one call: what ends then is that call.
     """
 
     def __init__(self, data: Journal, **keywords: Any) -> None:
+        self._calls = 0
+        self._ended = False
         super().__init__(data, **keywords)
         self._journal = data
         self.events.add(stepped=Event)
-        self.events.paint.connect(self._end_stroke)
+        self.events.paint.connect(self._on_paint)
+
+    def begin_stroke(self) -> None:
+        """Gather what is written from now on into one stroke; called once the layer may be painted on."""
+        self._journal.begin()
 
     def undo(self) -> None:
         """Take back the last stroke, whoever painted it and whenever."""
@@ -79,11 +87,44 @@ class Labels(layers.Labels):
         """Paint again what was taken back."""
         self._step(forward=True)
 
-    def begin_stroke(self) -> None:
-        """Gather what is written from now on into one stroke; called once the layer may be painted on."""
-        self._journal.begin()
+    def paint(self, *arguments: Any, **keywords: Any) -> None:
+        with self._call():
+            super().paint(*arguments, **keywords)
 
-    def _end_stroke(self, event: Event) -> None:
+    def paint_polygon(self, *arguments: Any, **keywords: Any) -> None:
+        with self._call():
+            super().paint_polygon(*arguments, **keywords)
+
+    def fill(self, *arguments: Any, **keywords: Any) -> None:
+        with self._call():
+            super().fill(*arguments, **keywords)
+
+    def data_setitem(self, *arguments: Any, **keywords: Any) -> None:
+        with self._call():
+            super().data_setitem(*arguments, **keywords)
+
+    @contextmanager
+    def block_history(self) -> Iterator[None]:
+        with self._call(), super().block_history():
+            yield
+
+    @contextmanager
+    def _call(self) -> Iterator[None]:
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
+            if self._ended and not self._calls:
+                self._end_stroke()
+
+    def _on_paint(self, event: Event) -> None:
+        self._ended = True
+        if not self._calls:
+            self._end_stroke()
+
+    def _end_stroke(self) -> None:
+        self._ended = False
         self._journal.commit()
         self._journal.begin()
 
