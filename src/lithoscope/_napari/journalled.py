@@ -69,15 +69,11 @@ class Labels(layers.Labels):
 
     def __init__(self, data: Journal, **keywords: Any) -> None:
         self._calls = 0
-        self._ended = False
+        self._open = self._ended = False
         super().__init__(data, **keywords)
         self._journal = data
         self.events.add(stepped=Event)
         self.events.paint.connect(self._on_paint)
-
-    def begin_stroke(self) -> None:
-        """Gather what is written from now on into one stroke; called once the layer may be painted on."""
-        self._journal.begin()
 
     def undo(self) -> None:
         """Take back the last stroke, whoever painted it and whenever."""
@@ -110,6 +106,9 @@ class Labels(layers.Labels):
 
     @contextmanager
     def _call(self) -> Iterator[None]:
+        if not self._open and self.editable:
+            self._open = True
+            self._journal.begin()
         self._calls += 1
         try:
             yield
@@ -124,14 +123,13 @@ class Labels(layers.Labels):
             self._end_stroke()
 
     def _end_stroke(self) -> None:
-        self._ended = False
+        self._ended = self._open = False
         self._journal.commit()
-        self._journal.begin()
 
     def _step(self, *, forward: bool) -> None:
         if not self.editable:
             return
+        self._open = False
         box = self._journal.redo() if forward else self._journal.undo()
-        self._journal.begin()
         self.refresh()
         self.events.stepped(box=box, forward=forward)

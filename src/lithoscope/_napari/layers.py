@@ -99,8 +99,6 @@ def _painted(scan: "Scan", store: Journal, classes: ClassTable, kind: Kind, resu
         **placed(scan.voxel),
     )
     layer.editable = editable
-    if editable:
-        layer.begin_stroke()
     layer.brush_size = 10
     layer.locked = kind == "strokes"
     return layer
