@@ -147,7 +147,7 @@ def estimate(
 
     opened = Scan.open(Path(scan))
     chosen = configured(segmenter(method), settings or {})
-    return asdict(judge(opened, chosen, image=image, box=None if box is None else Box.parse(box, opened.shape)))
+    return asdict(judge(opened, chosen, image=image, box=None if box is None else Box.parse(box, opened.shape), report=report))
 
 
 def labels_import(
@@ -248,10 +248,10 @@ def measure(scan: str, result: str, *, truth: str | None = None, map: Sequence[s
 
 def repeat(scan: str, result: str, *, output: str | None = None, report: Report = silent) -> Json:
     """Make a result again from its record and say whether it is the same, byte for byte."""
-    from lithoscope.labels.predict import repeat as again
+    from lithoscope.labels.repeat import repeat as again
     from lithoscope.volume.scan import Scan
 
-    return again(Scan.open(Path(scan)), result, output=output, report=report)
+    return again(Scan.open(Path(scan)), result, output=output, report=report).to_json()
 
 
 def bundle(scan: str, out: str, *, overwrite: bool = False, report: Report = silent) -> Json:

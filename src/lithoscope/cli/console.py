@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -95,7 +95,7 @@ def complain(message: str) -> None:
     print(f"lithoscope: {' '.join(message.split())}", file=sys.stderr, flush=True)
 
 
-def table(rows: list[tuple[str, ...]]) -> str:
+def table(rows: Sequence[tuple[str, ...]]) -> str:
     """Rows in aligned columns."""
     if not rows:
         return ""
