@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from napari.layers import Layer
+
 from lithoscope._napari.session import Session
 from lithoscope._napari.worker_client import Job
 from lithoscope.volume.voxel import Voxel
@@ -21,6 +23,8 @@ class ImportWish:
     voxel_size: tuple[float, float, float] | None = None
     unit: str = "um"
     extra: Mapping[str, Any] | None = None
+    replaces: Layer | None = None
+    """The layer that the scan is put in the place of."""
 
 
 def import_scan(session: Session, wish: ImportWish) -> None:
@@ -47,6 +51,8 @@ def _import(session: Session, wish: ImportWish, path: Path) -> None:
         if wish.path is None:
             shutil.rmtree(path.parent, ignore_errors=True)
         if job.state == "done":
+            if wish.replaces is not None and wish.replaces in session.viewer.layers:
+                session.viewer.layers.remove(wish.replaces)
             session.open(wish.target)
 
     session.run("import", arguments, f"import {wish.target.name}", finished)

@@ -75,6 +75,7 @@ class ExportForm(QWidget):
         self._check()
 
     def _check(self, *_: object) -> None:
+        self._target.setToolTip(self._target.text())
         target = Path(self._target.text()).expanduser()
         taken = bool(self._target.text()) and target.exists()
         self._go.setEnabled(bool(self._target.text()) and not taken)

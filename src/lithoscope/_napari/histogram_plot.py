@@ -195,7 +195,7 @@ class HistogramPlot(pg.PlotWidget):
     def _style_lines(self) -> None:
         for index, line in enumerate(self._lines):
             chosen = index == self._chosen and len(self._lines) > 1
-            line.setPen(pg.mkPen(self._text, width=3 if chosen else 1.5))
+            line.setPen(pg.mkPen(self._text, width=2.5 if chosen else 1.2))
             line.setHoverPen(pg.mkPen(self._text, width=3))
 
     def _place_lines(self) -> None:
@@ -232,9 +232,15 @@ class HistogramPlot(pg.PlotWidget):
 def columns(histogram: Histogram, count: int = COLUMNS) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Edges (n + 1) and heights (n) of the drawn columns: the decimal logarithm of the voxels in each, below 0 for none."""
     values, counts = histogram.values, histogram.counts
-    width = histogram.bin_width
-    group = max(1, -(-len(counts) // count))
-    starts = np.arange(0, len(counts), group)
-    sums = np.add.reduceat(counts, starts).astype(np.float64)
-    edges = np.append(values[starts] - width / 2, values[-1] + width / 2)
+    present = np.flatnonzero(counts)
+    if histogram.exact and 2 < len(present) < len(counts) / 2 and len(present) <= count:
+        # Few levels far apart: each column reaches half way to its neighbours.
+        levels, sums = values[present], counts[present].astype(np.float64)
+        middles = (levels[:-1] + levels[1:]) / 2
+        edges = np.concatenate([[2 * levels[0] - middles[0]], middles, [2 * levels[-1] - middles[-1]]])
+    else:
+        group = max(1, -(-len(counts) // count))
+        starts = np.arange(0, len(counts), group)
+        sums = np.add.reduceat(counts, starts).astype(np.float64)
+        edges = np.append(values[starts], values[-1] + histogram.bin_width) - histogram.bin_width / 2
     return edges, np.log10(np.maximum(sums, 0.5))

@@ -54,13 +54,11 @@ class ImportForm(QWidget):
         target.setLayout(row(self._target, self._browse_target))
         form.addRow("To", target)
         self._form = form
-        self.setLayout(column())
-        layout = self.layout()
-        assert layout is not None
-        layout.addItem(form)
-        for part in (self._size,):
-            layout.addWidget(part)
-        layout.addItem(row(1, self._cancel, self._go))
+        layout = column()
+        layout.addLayout(form)
+        layout.addWidget(self._size)
+        layout.addLayout(row(1, self._cancel, self._go))
+        self.setLayout(layout)
         self._what.currentIndexChanged.connect(self._on_what)
         self._source.textChanged.connect(self._on_source)
         self._target.textChanged.connect(self._check)
@@ -92,7 +90,7 @@ class ImportForm(QWidget):
             return ImportWish(Path(self._source.text()).expanduser(), None, target, extra=self._raw())
         path = source_of(layer)
         size, unit = voxel_of(layer)
-        return ImportWish(path, None if path else layer.data, target, size, unit)
+        return ImportWish(path, None if path else layer.data, target, size, unit, replaces=layer)
 
     def _raw(self) -> dict[str, Any]:
         parts = self._shape.text().replace(",", " ").replace("×", " ").replace("x", " ").split()

@@ -77,7 +77,8 @@ class MethodPanel(QWidget):
         self._soon.setInterval(400)
         self._soon.timeout.connect(self._estimate)
         self.method.currentIndexChanged.connect(self._on_method)
-        self.form.changed.connect(self.update_preview)
+        self.method.activated.connect(self._put_result_aside)
+        self.form.changed.connect(self._on_settings)
         self.plot.moved.connect(self._on_lines)
         self._more.clicked.connect(self._on_more)
         self._fewer.clicked.connect(self._on_fewer)
@@ -155,8 +156,18 @@ class MethodPanel(QWidget):
             return ()
         return tuple(learnt["thresholds"])
 
+    def _on_settings(self) -> None:
+        self._put_result_aside()
+        self.update_preview()
+
+    def _put_result_aside(self, *_: Any) -> None:
+        """The person tries something else: show the preview instead of the result, unless it is being corrected."""
+        if self.live.isChecked() and self._session.shown and not self._session.correcting:
+            self._session.show_result("")
+
     def _on_lines(self, thresholds: tuple[float, ...]) -> None:
         """A line was moved: another method's lines become thresholds set by hand."""
+        self._put_result_aside()
         if self.name != BY_HAND:
             self._remembered[BY_HAND] = {"bounds": thresholds}
             self.method.setCurrentIndex(self.method.findData(BY_HAND))
@@ -171,6 +182,7 @@ class MethodPanel(QWidget):
         self._set_lines(self.plot.with_one_fewer())
 
     def _set_lines(self, thresholds: tuple[float, ...]) -> None:
+        self._put_result_aside()
         self.form.set_values({"bounds": thresholds})
         self.update_preview()
 
@@ -265,7 +277,8 @@ class MethodPanel(QWidget):
     def _on_estimate(self, found: tuple[tuple[Any, ...], Any]) -> None:
         self._estimated, estimate = found
         disk, memory = bytes_text(estimate.disk_bytes), bytes_text(estimate.memory_bytes)
-        words = f"about {seconds_text(estimate.seconds)} · {disk} on disk · {memory} of memory"
+        time = seconds_text(estimate.seconds) if estimate.seconds < 1 else f"about {seconds_text(estimate.seconds)}"
+        words = f"{time} · {disk} on disk · {memory} of memory"
         if self.run_button.isEnabled():
             self._beneath.setText(words)
         mark_bad(self._beneath, False)

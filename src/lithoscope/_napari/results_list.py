@@ -79,7 +79,7 @@ class ResultsList(QWidget):
             part.setVisible(bool(self._names))
         self._empty.setVisible(not self._names)
         self._correct.setChecked(correcting)
-        self._correct.setText("Correcting" if correcting else "Correct")
+        self._correct.setText("Done correcting" if correcting else "Correct")
         self._spare()
 
     def _on_item(self, item: QListWidgetItem) -> None:

@@ -28,6 +28,7 @@ class SegmentDock(Dock):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
+        self._name = text(bold=True)
         self._line = text(muted=True)
         self._device = text(muted=True, wrap=False)
         self._device.setText(device_badge())
@@ -44,7 +45,7 @@ class SegmentDock(Dock):
         self.export_form.hide()
         self.body.setLayout(
             column(
-                row(self._line, self._device),
+                column(row(self._name, self._device), self._line, spacing=0),
                 self._hints,
                 self.classes,
                 rule(),
@@ -96,7 +97,8 @@ class SegmentDock(Dock):
         scan = self.session.scan
         if scan is not None:
             size = "×".join(str(n) for n in scan.shape)
-            self._line.setText(" · ".join([scan.name, size, str(scan.voxel) if scan.voxel else "voxel size not known", str(scan.dtype)]))
+            self._name.setText(scan.name)
+            self._line.setText(" · ".join([size, str(scan.voxel) if scan.voxel else "voxel size not known", str(scan.dtype)]))
 
     def show_classes(self) -> None:
         """Show the classes that painting gives now."""

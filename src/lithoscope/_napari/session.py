@@ -263,10 +263,14 @@ class Session(QObject):
         """Give every layer the scan's voxel size, after it changed."""
         if self.scan is None:
             return
+        plane = self.plane()
         placed = ours.placed(self.scan.voxel)
         self.hide_preview()
         for layer in self._layers.values():
             layer.scale, layer.units = placed["scale"], placed["units"]
+        if plane is not None:
+            dims = self.viewer.dims
+            dims.set_point(dims.ndim - 3 + plane.axis, plane.index * placed["scale"][plane.axis])
         self.facts_changed.emit()
 
     # --- classes and painting ---------------------------------------------------------------------------------------
