@@ -222,14 +222,14 @@ def export(
 ) -> Json:
     """Write a result, corrections included, to a file that other programs read."""
     from lithoscope.export import export as write
-    from lithoscope.labels.imports import parse_value_map
+    from lithoscope.export import parse_values
     from lithoscope.volume.scan import Scan
 
     record = write(
         Scan.open(Path(scan), readonly=True),
         result,
         Path(out),
-        values=parse_value_map(values) if values else None,
+        values=parse_values(values) if values else None,
         compression=compression,
         overwrite=overwrite,
         report=report,
