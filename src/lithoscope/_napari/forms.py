@@ -12,6 +12,8 @@ from lithoscope.segmenters.parameters import Parameter, parsed
 
 AUTO = "auto"
 HUGE = 2**31 - 1
+TINY = 1e-3
+"""Numbers that are smaller by default are typed: 1e-07 is not what arrows are for."""
 
 
 class ParameterForm(QWidget):
@@ -164,7 +166,8 @@ def _field(p: Parameter) -> tuple[QWidget, Any]:
         spin.setRange(max(low - (1 if optional else 0), -HUGE), int(p.maximum) if p.maximum is not None else HUGE)
         spin.setSingleStep(int(p.step or 1))
         return _number(spin, p, optional)
-    if kind is float:
+    tiny = isinstance(p.default, float) and 0 < abs(p.default) < TINY
+    if kind is float and not tiny:
         step = p.step or 0.1
         low_f = p.minimum if p.minimum is not None else -1e12
         double = QDoubleSpinBox()
@@ -208,5 +211,5 @@ def _write(widget: QWidget, value: Any) -> None:
     elif isinstance(widget, (QSpinBox, QDoubleSpinBox)):
         widget.setValue(widget.minimum() if value is None else value)
     elif isinstance(widget, QLineEdit):
-        several = isinstance(value, (tuple, list))
-        widget.setText(", ".join(f"{v:.7g}" if isinstance(v, float) else str(v) for v in value) if several else str(value or ""))
+        values = value if isinstance(value, (tuple, list)) else () if value in (None, "") else (value,)
+        widget.setText(", ".join(f"{v:.7g}" if isinstance(v, float) else str(v) for v in values))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFrame
 
 from lithoscope._napari import actions
@@ -33,6 +33,7 @@ class SegmentDock(Dock):
         self._device = text(muted=True, wrap=False)
         self._device.setText(device_badge())
         self._device.setToolTip("What the methods compute on")
+        self._device.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop)
         self._hints = QFrame()
         self._hints.setObjectName("hints")
         self._got_it = button("Got it", "Hide these hints")

@@ -271,6 +271,7 @@ class Session(QObject):
         if plane is not None:
             dims = self.viewer.dims
             dims.set_point(dims.ndim - 3 + plane.axis, plane.index * placed["scale"][plane.axis])
+        self.viewer.reset_view()
         self.facts_changed.emit()
 
     # --- classes and painting ---------------------------------------------------------------------------------------
@@ -494,6 +495,8 @@ class Session(QObject):
             with contextlib.suppress(LithoscopeError):
                 store.close()
         self._strokes = self._corrected = None
+        self.scan = None
+        self._layers.clear()
 
 
 def _shut(session: "ref[Session]") -> None:
