@@ -99,6 +99,8 @@ def write_scan(
     notes_draft = notes.with_name(notes.name + ".partial")
     for stale in (draft, notes_draft):
         _remove(stale)
+    with storage_errors(draft):
+        draft.mkdir()
     try:
         slabs = _Slabs(source, Layout.of(source.shape, source.dtype))
         view = _field_of_view(field_of_view, slabs, notes_draft, report)
@@ -172,7 +174,6 @@ class _Slabs:
 def _write_levels(slabs: _Slabs, draft: Path, view: FieldOfView | None, report: Report) -> _Written:
     """Write every level, and count and hash on the way."""
     with storage_errors(draft):
-        draft.mkdir()
         levels = create_levels(draft, slabs.layout, slabs.dtype, "image")
     steps = level_steps(slabs.shape)
     factors = level_factors(slabs.shape)

@@ -91,7 +91,7 @@ class Counter:
             )
         upper = self._upper.copy()
         upper[-1] = max(self.maximum, self.high)
-        centres = (upper[:-2] + upper[1:-1]) / 2
+        centres = upper[:-2] / 2 + upper[1:-1] / 2
         values = np.concatenate([[self.low], centres, [self.high]])
         return Histogram(self._counts.copy(), values, upper, False, self.minimum, self.maximum, nan=self.nan, infinite=self.infinite)
 

@@ -102,7 +102,7 @@ class TiffSource:
             raise UnreadableError(f"{self.path} does not say of which type its values are; it is damaged")
         self.dtype = stored_dtype(raw, self.path)
         self._pages: list[Any] = [page for s in file.series for page in s.pages]
-        self.shape = checked_shape(self._volume(axes, sizes, len(file.series)), raw, self.path)
+        self.shape = checked_shape(self._volume(axes, sizes, len(file.series), shaped=series.kind == "shaped"), raw, self.path)
         self._raw = np.dtype(raw)
         self._refuse_absurd(first, size)
         contiguous = series.dataoffset is not None and len(file.series) == 1 and self._raw.kind in "iuf"
@@ -137,8 +137,10 @@ class TiffSource:
         if plane > 1 << 28 and plane > size * 100_000:
             raise UnreadableError(f"{self.path} says that a page takes {plane} bytes, but the file has only {size}; it is damaged")
 
-    def _volume(self, axes: str, sizes: tuple[int, ...], count: int) -> tuple[int, ...]:
+    def _volume(self, axes: str, sizes: tuple[int, ...], count: int, *, shaped: bool) -> tuple[int, ...]:
         """The (z, y, x) of a series: the one long axis beside y and x is z, whatever the file calls it."""
+        if shaped and len(sizes) == 3 and count == 1:  # saved by tifffile as an array of three axes
+            return sizes
         plain = [(a, n) for a, n in zip(axes, sizes, strict=True) if a not in "YXS"]
         if "Y" not in axes or "X" not in axes:
             raise UnreadableError(f"{self.path} has the axes {axes} of {by(sizes)}; a scan has planes of y and x")
