@@ -322,3 +322,13 @@ def test_a_box_of_the_scan_is_read_from_disk_as_it_was(tmp_path):
     scan = import_scan(file, tmp_path / "a.zarr")
     box = Box((-3, 60, 5), (71, 85, 70))
     assert np.array_equal(read(scan.array(), box), np.pad(array, 10, "symmetric")[box.shift((10, 10, 10)).slices])
+
+
+def test_planes_too_large_for_the_memory_are_refused(tmp_path, monkeypatch):
+    import psutil
+
+    file, _ = array_file(tmp_path)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 100})())
+    with pytest.raises(ResourceError, match="memory"):
+        import_scan(file, tmp_path / "a.zarr")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npy"]

@@ -208,3 +208,12 @@ def test_filtered_images_are_found_by_name(tmp_path):
     group.create_array("0", data=values((20, 6, 7)))
     assert scan.images() == ["nlm"]
     assert np.array_equal(scan.array("nlm")[:], values((20, 6, 7)))
+
+
+def test_a_scan_deleted_while_open_is_said_not_counted_as_zeros(tmp_path):
+    import shutil
+
+    scan = ours(tmp_path)
+    shutil.rmtree(scan.path)
+    with pytest.raises(MissingError, match="gone"):
+        scan.count()

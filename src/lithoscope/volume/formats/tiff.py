@@ -134,7 +134,7 @@ class TiffSource:
         plane = self.shape[1] * self.shape[2] * self._raw.itemsize
         if int(first.compression) == 1 and len(self._pages) <= 1 and plane // 8 * first.bitspersample // self._raw.itemsize > size + 8:
             raise UnreadableError(f"{self.path} is cut short: its image needs {plane} bytes and the file has {size}")
-        if plane > 1 << 28 and plane > size * 100_000:
+        if plane > 1 << 28 and plane > size * 5000:
             raise UnreadableError(f"{self.path} says that a page takes {plane} bytes, but the file has only {size}; it is damaged")
 
     def _volume(self, axes: str, sizes: tuple[int, ...], count: int, *, shaped: bool) -> tuple[int, ...]:
