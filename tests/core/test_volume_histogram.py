@@ -105,3 +105,12 @@ def test_only_the_inside_is_counted(block, data):
     counter = Counter(np.uint8)
     counter.add(block, inside)
     assert counter.histogram().total == inside.sum()
+
+
+def test_the_widest_range_of_floats_is_counted():
+    block = np.array([[[-np.finfo(np.float64).max, 0.0, 1.0, np.finfo(np.float64).max]]])
+    counter = Counter(np.float64, block)
+    counter.add(block)
+    histogram = counter.histogram()
+    assert histogram.total == 4
+    assert histogram.counts[0] == histogram.counts[-1] == 1

@@ -12,6 +12,9 @@ PIECE = 1 << 22
 FLOAT_PIECE = 1 << 17
 """The same for values that are binned: few enough for all steps to stay in the cache."""
 
+HUGE = 4e307
+"""Bins end here, so that their width is finite; what lies beyond falls into the overflow bins."""
+
 
 def levelwise(dtype: Any) -> bool:
     """Whether values of this dtype are counted level by level."""
@@ -111,7 +114,7 @@ class Counter:
 
 def _limits(sample: npt.NDArray[Any] | None) -> tuple[float, float]:
     """Two finite values, the first below the second, between which the sample's values are binned."""
-    finite = np.zeros(0) if sample is None else sample[np.isfinite(sample)].astype(np.float64)
+    finite = np.zeros(0) if sample is None else np.clip(sample[np.isfinite(sample)].astype(np.float64), -HUGE, HUGE)
     if not finite.size:
         return 0.0, 1.0
     low, high = (float(q) for q in np.percentile(finite, (0.01, 99.99)))
