@@ -11,8 +11,8 @@ from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError
 from lithoscope.job import Report, silent
 from lithoscope.labels.grey_values import GreyValues
+from lithoscope.parameters import configured
 from lithoscope.segmenters.base import Block, Sample, Samples, Segmenter, segmenter
-from lithoscope.segmenters.parameters import configured
 from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.histogram import Histogram
 
