@@ -64,11 +64,13 @@ def test_from_slices_to_a_corrected_exported_mask(docks, steps, tmp_path, qtbot)
     painted = np.array(strokes.data[3])
     assert painted.any()
 
-    path = session.scan.path
-    session.forget()
-    assert not viewer.layers
+    session.show_result("")
+    dock._remembered.save()
+    before, path = session.scan, session.scan.path
     session.open(path)
-    wait_for(qtbot, lambda: session.scan is not None and session.shown == "by hand")
+    wait_for(qtbot, lambda: session.scan is not before)
+    assert dock.methods.name == "threshold"
+    assert dock.methods.values()["bounds"] == bounds
     np.testing.assert_array_equal(session.layer("strokes").data[3], painted)
 
     dock.results._correct.click()
@@ -108,7 +110,7 @@ def test_a_killed_worker_leaves_the_window_and_its_job_is_resumed(docks, tmp_pat
     session.jobs.changed.connect(kill)
     dock.methods.choose("otsu", {"classes": 2})
     dock.methods.run_button.click()
-    wait_for(qtbot, lambda: killed and not session.jobs.jobs)
+    wait_for(qtbot, lambda: bool(killed) and not session.jobs.jobs)
     assert "otsu" not in session.results()
     assert viewer.window._qt_window.isVisible()
     assert "resume" in dock.said.text()
