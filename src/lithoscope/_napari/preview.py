@@ -10,8 +10,8 @@ import numpy.typing as npt
 from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError
 from lithoscope.job import Report, silent
+from lithoscope.parameters import configured
 from lithoscope.segmenters.base import Block, Sample, Segmenter, segmenter
-from lithoscope.segmenters.parameters import configured
 from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.histogram import Histogram
 

@@ -17,10 +17,10 @@ from lithoscope.labels.block_work import BlockWork, FeatureSource
 from lithoscope.labels.budget import LEVELS, MEMORY, Allotment, Estimate, allot, check_disk, check_memory, most_disk, written
 from lithoscope.labels.grey_values import GreyValues
 from lithoscope.labels.result_writer import ResultWriter
+from lithoscope.parameters import parameters, settings
 from lithoscope.record import RunRecord
 from lithoscope.segmenters import saving
 from lithoscope.segmenters.base import Samples, Segmenter
-from lithoscope.segmenters.parameters import parameters, settings
 from lithoscope.volume.blocks import blocks
 from lithoscope.volume.box import Box
 from lithoscope.volume.scan import Scan

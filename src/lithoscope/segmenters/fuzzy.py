@@ -14,10 +14,10 @@ import numpy.typing as npt
 from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError
 from lithoscope.job import Report, silent
+from lithoscope.parameters import parameter
 from lithoscope.segmenters.base import Block, Labels, Samples, Scores, register
 from lithoscope.segmenters.by_level import ByLevel, Floats, row_of
 from lithoscope.segmenters.memberships import memberships, neighbours
-from lithoscope.segmenters.parameters import parameter
 from lithoscope.segmenters.partition import means_of, thresholds_of
 from lithoscope.volume.histogram import Histogram
 
