@@ -91,7 +91,8 @@ class Planes:
             return planes[(slice(None, None, step), *rest)]
         with self._lock:
             planes = self._source.planes(int(z), int(z) + 1)
-        return planes[(0, *rest)]
+        found: npt.NDArray[Any] = planes[(0, *rest)]
+        return found
 
     def limits(self) -> tuple[float, float]:
         """Grey values between which three planes are well shown."""
