@@ -13,7 +13,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from lithoscope._napari.journalled import Journal
 from lithoscope._napari.journalled import Labels as JournalledLabels
-from lithoscope.classes import Class, ClassTable, colour_of
+from lithoscope.classes import Class, ClassTable
 from lithoscope.volume.voxel import Voxel
 
 if TYPE_CHECKING:
@@ -148,13 +148,6 @@ def rgba(colour: str) -> tuple[float, float, float, float]:
     """A colour #rrggbb as four numbers from 0 to 1."""
     r, g, b = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
     return (r, g, b, 1.0)
-
-
-def grey_classes(count: int, known: ClassTable) -> ClassTable:
-    """Classes 1…count by grey level, under the names and colours that the scan's own classes have for these ids."""
-    return ClassTable(
-        tuple(known[i] if i in known else Class(i, f"class {i}", colour_of(i), 1.0 if i == 1 else 0.0) for i in range(1, count + 1))
-    )
 
 
 def about(layer: Any) -> dict[str, Any]:
