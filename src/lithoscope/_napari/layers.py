@@ -133,9 +133,13 @@ def preview_layer(scan: "Scan", classes: ClassTable) -> Labels:
 def show_plane(layer: Labels, labels: npt.NDArray[np.uint8], origin: Sequence[int], factor: Sequence[int], voxel: Voxel | None) -> None:
     """Lay `labels` (z, y, x; one thick) at voxel `origin` of the scan, each of its voxels `factor` of the scan's."""
     size = np.asarray(placed(voxel)["scale"], float)
+    scale, place = size * factor, size * (np.asarray(origin) + (np.asarray(factor) - 1) / 2)
+    # Each of these makes napari slice and draw again.
+    if not np.array_equal(layer.scale, scale):
+        layer.scale = scale
+    if not np.array_equal(layer.translate, place):
+        layer.translate = place
     layer.data = labels
-    layer.scale = size * factor
-    layer.translate = size * (np.asarray(origin) + (np.asarray(factor) - 1) / 2)
 
 
 def colormap(classes: Iterable[Class]) -> DirectLabelColormap:

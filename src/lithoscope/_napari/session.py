@@ -17,7 +17,7 @@ from lithoscope._napari.background import Background, sentence
 from lithoscope._napari.journalled import Journal, Labels
 from lithoscope._napari.keys import Keys
 from lithoscope._napari.layer_stack import LayerStack
-from lithoscope._napari.opening import Opened, opened, painted_voxels
+from lithoscope._napari.opening import Opened, opened, painted_voxels, warm
 from lithoscope._napari.preview import Answer, Plane
 from lithoscope._napari.worker_client import Job, WorkerClient
 from lithoscope.classes import ClassTable
@@ -62,10 +62,12 @@ class Session(QObject):
         self.reading = Background(self)
         self.reading.failed.connect(self._on_failure)
         self.counting = Background(self, newest_only=True)
+        self.reading.start(warm)
         self._then: dict[int, Callable[[Job], None]] = {}
         self.scan: Scan | None = None
         self.classes = ClassTable()
         self.result_classes = ClassTable()
+        self._previewed = ClassTable()
         self.readonly = ""
         """Who holds strokes that cannot be written here, or nothing."""
         self.shown = ""
@@ -217,7 +219,9 @@ class Session(QObject):
         if layer is None:
             layer = ours.preview_layer(self.scan, classes)
             self._stack.add("preview", layer)
-        layer.colormap = ours.colormap(classes)
+        elif classes != self._previewed:
+            layer.colormap = ours.colormap(classes)
+        self._previewed = classes
         ours.show_plane(layer, answer.labels, answer.pixels.origin, answer.pixels.factor, self.scan.voxel)
 
     def hide_preview(self) -> None:
