@@ -20,6 +20,8 @@ Matrix = npt.NDArray[np.float32]
 
 TRUNCATE = 4.0
 """A Gaussian is cut this many sigmas from its centre."""
+AT_ONCE = 1 << 22
+"""Voxels of an image that are in float32 at a time."""
 TILE = 64
 """Rows multiplied at a time: enough to keep the processor busy, few enough to skip most of what is zero."""
 
@@ -132,13 +134,39 @@ def eigenvalues(elements: list["Tensor"]) -> list["Tensor"]:
     return [first, q.mul_(3).sub_(first).sub_(last), last]
 
 
-def floats(image: npt.NDArray[Any], low: float, high: float, device: str = "cpu") -> "Tensor":
-    """An image of any dtype as float32 with `low` at 0 and `high` at 1; what is not finite becomes 0."""
-    import torch
+class Source:
+    """A native image (z, y, x) that is turned into float32 piece by piece: `low` becomes 0, `high` 1, what is not finite 0."""
 
-    values = np.ascontiguousarray(image).astype(np.float32)
-    values -= np.float32(low)
-    values *= np.float32(1.0 / (high - low) if high > low else 1.0)
-    if image.dtype.kind == "f":
-        np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-    return torch.from_numpy(values).to(device)
+    def __init__(self, image: npt.NDArray[Any], low: float, high: float, device: str = "cpu") -> None:
+        self.image, self.shape, self.device = image, image.shape, device
+        self._low, self._gain = np.float32(low), np.float32(1.0 / (high - low) if high > low else 1.0)
+
+    def floats(self, part: tuple[slice, ...] = ()) -> "Tensor":
+        """This part of the image, on the device."""
+        import torch
+
+        values = self.image[part].astype(np.float32)
+        values -= self._low
+        values *= self._gain
+        if self.image.dtype.kind == "f":
+            np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+
+    def along(self, axis: int, matrix: Matrix) -> "Tensor":
+        """The matrix (m, n) applied along one axis; never more than a piece of the image is in float."""
+        import torch
+
+        used = np.flatnonzero(matrix.any(axis=0))
+        a, b = (int(used[0]), int(used[-1]) + 1) if used.size else (0, 1)
+        over = 1 if axis == 0 else 0
+        shape = [m if i == axis else n for i, (n, m) in enumerate(zip(self.shape, [len(matrix)] * 3, strict=True))]
+        out = torch.empty(shape, dtype=torch.float32, device=self.device)
+        thick = max(1, AT_ONCE * self.shape[over] // max(1, int(np.prod(self.shape)) * (b - a) // self.shape[axis]))
+        for start in range(0, self.shape[over], thick):
+            part = [slice(None)] * 3
+            part[axis] = slice(a, b)
+            part[over] = slice(start, start + thick)
+            where = [slice(None)] * 3
+            where[over] = part[over]
+            out[tuple(where)] = along(self.floats(tuple(part)), axis, matrix[:, a:b])
+        return out

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lithoscope.errors import InputError
-from lithoscope.features.banded import Boundary, along, eigenvalues, floats, interpolation, radius, smoothing
+from lithoscope.features.banded import Boundary, Matrix, Source, along, eigenvalues, interpolation, mirrored, radius, smoothing
 from lithoscope.features.base import Extractor
+from lithoscope.volume.box import Triple
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +40,8 @@ class FilterBank(Extractor):
 
     `sigmas` are in voxels, or in micrometres when `voxel_um`, the voxel's edges along (z, y, x), is given. `axes` are those that
     filters run along: all three, or the two of a plane. `extra` lists further (kind, sigma) pairs, of which `median`, `minimum`
-    and `maximum` take a cube of edge 2 sigma + 1.
+    and `maximum` take a cube of edge 2 sigma + 1. With `half` every value is one that float16 holds, so that features from a
+    cache equal those worked out now; first differences are then times sigma and second ones times its square.
     """
 
     sigmas: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -49,6 +51,7 @@ class FilterBank(Extractor):
     extra: tuple[tuple[Kind, float], ...] = ()
     boundary: Boundary = "reflect"
     coarse: bool = False
+    half: bool = False
     scale: Scale = "window"
     voxel_um: tuple[float, float, float] | None = None
 
@@ -96,23 +99,14 @@ class FilterBank(Extractor):
         least = min(self.sigma(scale, a) for a in self.axes) / 2
         return max(1, 2 ** int(np.floor(np.log2(max(least, 1.0)))))
 
-    @property
-    def alignment(self) -> int:
-        """Features of two windows agree when their first voxels are a multiple of this apart on the scan's grid."""
-        return max(self.step(s) for s, _ in self.plan())
-
     def halo(self) -> tuple[int, int, int]:
-        def reach(axis: int) -> int:
-            if axis not in self.axes:
-                return 0
-            far = 0
+        reach = [0, 0, 0]
+        for axis in self.axes:
             for scale, kinds in self.plan():
-                own = radius(self.sigma(scale, axis)) + MARGIN + 2 * self.step(scale)
-                own += 2 * radius(self.sigma(scale, axis) / 2) if "structure" in kinds else 0
-                far = max(far, own)
-            return -(-far // self.alignment) * self.alignment
-
-        return (reach(0), reach(1), reach(2))
+                sigma = self.sigma(scale, axis)
+                inner = radius(sigma / 2) if "structure" in kinds else 0
+                reach[axis] = max(reach[axis], radius(sigma) + inner + MARGIN + (2 * self.step(scale) if self.step(scale) > 1 else 0))
+        return (reach[0], reach[1], reach[2])
 
     def extract(
         self, image: npt.NDArray[Any], window: tuple[float, float], voxel_um: tuple[float, float, float] | None
@@ -124,25 +118,30 @@ class FilterBank(Extractor):
             out[:, planes] = values.cpu().numpy()
         return out
 
-    def prepare(self, image: npt.NDArray[Any], window: tuple[float, float], core: Core, *, device: str = "cpu") -> "Prepared":
-        """The bank over `core` of an image (z, y, x) with halo, ready to give its channels piece by piece."""
+    def prepare(
+        self, image: npt.NDArray[Any], window: tuple[float, float], core: Core, *, origin: Triple = (0, 0, 0), device: str = "cpu"
+    ) -> "Prepared":
+        """The bank over `core` of an image (z, y, x) with halo, ready to give its channels piece by piece.
+
+        `origin` is the place of the image's first voxel on the scan's grid, on which the coarse places lie.
+        """
         low, high = window
         if self.scale == "none":
             low, high = 0.0, 1.0
         elif self.scale == "dtype":
             low, high = (0.0, float(np.iinfo(image.dtype).max)) if image.dtype.kind in "iu" else (0.0, 1.0)
-        return Prepared(self, floats(image, low, high, device), core)
+        return Prepared(self, Source(image, low, high, device), core, origin)
 
 
 class Prepared:
     """A block's smoothed images: a few of its size, from which the many channels are made a few planes at a time."""
 
-    def __init__(self, bank: FilterBank, image: "Tensor", core: Core) -> None:
-        self.bank, self.core = bank, core
+    def __init__(self, bank: FilterBank, image: Source, core: Core, origin: Triple) -> None:
+        self.bank, self.core, self.origin = bank, core, origin
         self.bounds = [(s.start, s.stop) for s in core]
         self.shape = tuple(b - a for a, b in self.bounds)
         self.size = tuple(image.shape)
-        self._raw = image[core] if bank.raw else None
+        self._raw = image.floats(core) if bank.raw else None
         self._fine: dict[float, Tensor] = {}
         self._coarse: dict[float, tuple[Tensor, list[tuple[int, int]]]] = {}
         self._whole: dict[tuple[float, Kind], Tensor] = {}
@@ -152,9 +151,10 @@ class Prepared:
                     self._fine[scale] = self._smooth(image, scale, MARGIN)
                 else:
                     self._coarse[scale] = self._sparse(image, scale, kinds)
-            for kind in kinds:
-                if kind not in ("gaussian", "gradient", "hessian"):
-                    self._whole[scale, kind] = self._dense(image, scale, kind)
+        dense = [(scale, kind) for scale, kinds in bank.plan() for kind in kinds if kind not in ("gaussian", "gradient", "hessian")]
+        if dense:
+            values = image.floats()
+            self._whole = {(scale, kind): self._dense(values, scale, kind) for scale, kind in dense}
 
     def pieces(self) -> Iterator[tuple[slice, "Tensor"]]:
         """Every channel of a few planes of the core at a time: (planes of the core, (channels, planes, y, x))."""
@@ -173,19 +173,29 @@ class Prepared:
             if scale in self._coarse:
                 found += self._interpolated(scale, top, bottom)
             elif scale in self._fine:
-                found += self._differences(self._fine[scale], kinds, top, bottom)
+                found += self._differences(self._fine[scale], scale, kinds, top, bottom)
             found += [t for kind in kinds if (w := self._whole.get((scale, kind))) is not None for t in w[:, top:bottom]]
-        return torch.stack(found)
+        values = torch.stack(found)
+        return values.clamp_(-65504, 65504).half().float() if self.bank.half else values
 
-    def _smooth(self, image: "Tensor", scale: float, margin: int = 0) -> "Tensor":
+    def _filtered(self, image: "Source | Tensor", rows: dict[int, Matrix]) -> "Tensor":
+        """Matrices applied along their axes, the one that drops most first; the other axes are cut to the core."""
+        for axis in sorted(rows, key=lambda a: len(rows[a]) / self.size[a]):
+            image = image.along(axis, rows[axis]) if isinstance(image, Source) else along(image, axis, rows[axis])
+        assert not isinstance(image, Source)
+        return image[tuple(slice(None) if axis in rows else self.core[axis] for axis in range(3))]
+
+    def _smooth(self, image: "Source | Tensor", scale: float, margin: int = 0) -> "Tensor":
+        rows = {}
         for axis in self.bank.axes:
             (a, b), n = self.bounds[axis], self.size[axis]
-            image = along(
-                image, axis, smoothing(n, self.bank.sigma(scale, axis), a - margin, b + margin, 1, 0, self.bank.boundary)
-            )
-        return image[tuple(slice(None) if axis in self.bank.axes else self.core[axis] for axis in range(3))]
+            rows[axis] = smoothing(n, self.bank.sigma(scale, axis), a - margin, b + margin, 1, 0, self.bank.boundary)
+        return self._filtered(image, rows)
 
-    def _differences(self, smooth: "Tensor", kinds: tuple[Kind, ...], top: int, bottom: int) -> list["Tensor"]:
+    def _norm(self, scale: float, order: int) -> float:
+        return float(scale**order) if self.bank.half else 1.0
+
+    def _differences(self, smooth: "Tensor", scale: float, kinds: tuple[Kind, ...], top: int, bottom: int) -> list["Tensor"]:
         axes, size = self.bank.axes, list(self.shape)
 
         def moved(**by: int) -> "Tensor":
@@ -207,7 +217,7 @@ class Prepared:
                     slope = (moved(**{f"a{axis}": 1}) - moved(**{f"a{axis}": -1})).mul_(0.5).square_()
                     total = slope if total is None else total.add_(slope)
                 assert total is not None
-                found.append(total.sqrt_())
+                found.append(total.sqrt_().mul_(self._norm(scale, 1)))
             elif kind == "hessian":
                 here = moved()
                 elements = []
@@ -219,46 +229,44 @@ class Prepared:
                         elements.append(
                             same.sub_(moved(**{f"a{p}": 1, f"a{q}": -1})).sub_(moved(**{f"a{p}": -1, f"a{q}": 1})).mul_(0.25)
                         )
-                found += eigenvalues(elements)
+                found += [e.mul_(self._norm(scale, 2)) for e in eigenvalues(elements)]
         return found
 
-    def _sparse(self, image: "Tensor", scale: float, kinds: tuple[Kind, ...]) -> tuple["Tensor", list[tuple[int, int]]]:
+    def _sparse(self, image: Source, scale: float, kinds: tuple[Kind, ...]) -> tuple["Tensor", list[tuple[int, int]]]:
         """The channels of one scale at every few voxels, (channels, z, y, x), with the first place and the count along each axis."""
         import torch
 
         step, grid = self.bank.step(scale), []
         for axis, (a, b) in enumerate(self.bounds):
             if axis in self.bank.axes:
-                first = (a // step - 1) * step
+                first = ((a + self.origin[axis]) // step - 1) * step - self.origin[axis]
                 grid.append((first, -(-(b - first) // step) + 2))
             else:
                 grid.append((a, b - a))
 
         def filtered(orders: dict[int, int]) -> "Tensor":
-            x = image
-            for axis in self.bank.axes:
-                (first, count), n = grid[axis], self.size[axis]
-                x = along(x, axis, self._rows(n, scale, axis, first, count, step, orders.get(axis, 0)))
-            return x[tuple(slice(None) if axis in self.bank.axes else self.core[axis] for axis in range(3))]
+            rows = {axis: self._rows(scale, axis, *grid[axis], step, orders.get(axis, 0)) for axis in self.bank.axes}
+            return self._filtered(image, rows)
 
         found = []
         for kind in kinds:
             if kind == "gaussian":
                 found.append(filtered({}))
             elif kind == "gradient":
-                found.append(torch.stack([filtered({axis: 1}) for axis in self.bank.axes]).square().sum(0).sqrt())
+                slopes = torch.stack([filtered({axis: 1}) for axis in self.bank.axes])
+                found.append(slopes.square().sum(0).sqrt().mul_(self._norm(scale, 1)))
             elif kind == "hessian":
                 pairs = combinations_with_replacement(self.bank.axes, 2)
-                found += eigenvalues([filtered({p: 2} if p == q else {p: 1, q: 1}) for p, q in pairs])
+                elements = [filtered({p: 2} if p == q else {p: 1, q: 1}) for p, q in pairs]
+                found += [e.mul_(self._norm(scale, 2)) for e in eigenvalues(elements)]
         return torch.stack(found), grid
 
-    def _rows(self, n: int, scale: float, axis: int, first: int, count: int, step: int, order: int) -> npt.NDArray[np.float32]:
-        sigma = self.bank.sigma(scale, axis)
+    def _rows(self, scale: float, axis: int, first: int, count: int, step: int, order: int) -> Matrix:
+        n, sigma = self.size[axis], self.bank.sigma(scale, axis)
         if self.bank.boundary == "reflect":
             return smoothing(n, sigma, first, first + count * step, step, order, "reflect")
         places = np.clip(first + step * np.arange(count), 0, n - 1)
-        full = smoothing(n, sigma, 0, n, 1, order, self.bank.boundary)
-        return np.ascontiguousarray(full[places])
+        return np.ascontiguousarray(smoothing(n, sigma, 0, n, 1, order, self.bank.boundary)[places])
 
     def _interpolated(self, scale: float, top: int, bottom: int) -> list["Tensor"]:
         x, grid = self._coarse[scale]
@@ -298,8 +306,6 @@ class Prepared:
 def _ranked(image: "Tensor", core: Core, axes: tuple[int, ...], reach: int, kind: Kind) -> "Tensor":
     """Least, greatest or middle value of a cube around each voxel of the core, the image mirrored at its faces."""
     import torch
-
-    from lithoscope.features.banded import mirrored
 
     for axis in range(3):
         by = reach if axis in axes else 0
