@@ -103,6 +103,10 @@ class Segmenter(ABC):
         """How many voxels (z, y, x) around a place its answer depends on."""
         return (0, 0, 0)
 
+    def working_bytes(self) -> int:
+        """The memory that `predict` takes a voxel, beside image and labels; the engine sizes its blocks by it."""
+        return 0
+
     @abstractmethod
     def fit(self, samples: Samples, *, report: Report = silent) -> Self:
         """Learn from the samples, forgetting what was learnt before."""
@@ -124,8 +128,8 @@ class Segmenter(ABC):
         """What was fitted, as arrays, for `saving`; raises `NotFittedError` before `fit`."""
 
     @abstractmethod
-    def restore(self, state: dict[str, npt.NDArray[Any]]) -> Self:
-        """Take up what `state` gave."""
+    def restore(self, state: dict[str, npt.NDArray[Any]], classes: ClassTable) -> Self:
+        """Take up what `state` and `classes_` gave."""
 
     @property
     @abstractmethod

@@ -67,8 +67,17 @@ def _described(f: Field[Any], hint: Any) -> Parameter:
     assert f.default is not MISSING
     about = dict(f.metadata["parameter"])
     about["label"] = about["label"] or f.name.replace("_", " ").capitalize()
-    choices = tuple(get_args(hint)) if get_origin(hint) is Literal else ()
+    options = get_args(hint) if type(None) in get_args(hint) else (hint,)
+    choices = tuple(choice for option in options if get_origin(option) is Literal for choice in get_args(option))
+    if choices and len(options) > 1:
+        choices = (None, *choices)
     return Parameter(name=f.name, type=hint, default=f.default, choices=choices, **about)
+
+
+def settings(method: Any) -> dict[str, Any]:
+    """Every parameter of a segmenter with its value, defaults included, as plain JSON."""
+    found = {p.name: getattr(method, p.name) for p in parameters(type(method))}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
 
 def configured(method: type[Configured], given: Mapping[str, Any]) -> Configured:
@@ -106,7 +115,7 @@ def _as_type(p: Parameter, hint: Any, value: Any) -> Any:
             return None
         return _as_type(p, next(a for a in arguments if a is not type(None)), value)
     if origin is tuple:
-        items = value.replace(";", ",").split(",") if isinstance(value, str) else value
+        items = value.replace(";", ",").split(",") if isinstance(value, str) else (value,) if isinstance(value, (int, float)) else value
         return tuple(_as_type(p, arguments[0], item) for item in items if item != "")
     try:
         if hint is bool:
