@@ -1,5 +1,6 @@
 """Masks written for other programs, read back by readers that are not ours."""
 
+import errno
 import json
 import tracemalloc
 
@@ -10,7 +11,7 @@ import zarr
 from PIL import Image, ImageSequence
 
 from lithoscope.classes import Class, ClassTable
-from lithoscope.errors import InputError, MissingError, ResourceError, TakenError
+from lithoscope.errors import InputError, MissingError, ResourceError, StorageError, TakenError
 from lithoscope.export import export_labels, parse_values, writers
 from lithoscope.job import Cancelled
 from lithoscope.record import RunRecord
@@ -94,7 +95,7 @@ def test_values_that_make_no_sense_are_refused(write, values, words):
 
 
 def test_values_are_parsed():
-    assert parse_values(["1=0", "2=255"]) == {1: 0, 2: 255}
+    assert parse_values(["1=0", "2=255"]) == parse_values("1=0,2=255") == {1: 0, 2: 255}
     for wrong in (["1"], ["a=1"], ["1=0", "1=2"]):
         with pytest.raises(InputError):
             parse_values(wrong)
@@ -208,6 +209,25 @@ def test_cancelling_keeps_what_was_to_be_replaced(write, tmp_path, labels):
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "mask.tif"), labels)
 
 
+@pytest.mark.parametrize("name", ["mask.tif", "mask.zarr", "mask.raw", "mask.npy", "masks"])
+def test_a_disk_that_fills_up_is_said_and_leaves_nothing(write, tmp_path, name, labels):
+    class Full:
+        shape, dtype = labels.shape, labels.dtype
+
+        def __getitem__(self, key):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(StorageError, match="full; free some space"):
+        write(name, Full())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_export_left_is_cleared_away(write, tmp_path):
+    (tmp_path / ".mask.tif.partial").write_bytes(b"half")
+    write("mask.tif")
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_what_the_disk_cannot_hold_is_not_begun(write, tmp_path, monkeypatch):
     import shutil
     from collections import namedtuple
@@ -227,8 +247,8 @@ def test_a_missing_folder_a_wrong_suffix_and_a_wrong_compression_are_said(write)
         write("mask.tif", compression="jpeg")
 
 
-@pytest.mark.parametrize("name", ["mask.tif", "mask.raw", "mask.npy", "masks"])
-def test_memory_does_not_grow_with_the_volume(write, name, monkeypatch):
+@pytest.mark.parametrize(("name", "values"), [("mask.tif", None), ("mask.raw", {1: 9}), ("mask.npy", {1: 999}), ("masks", None)])
+def test_memory_does_not_grow_with_the_volume(write, name, values, monkeypatch):
     class Deep:
         shape, dtype = (320, 256, 256), np.dtype(np.uint8)
 
@@ -240,7 +260,7 @@ def test_memory_does_not_grow_with_the_volume(write, name, monkeypatch):
     monkeypatch.setattr(writers, "BUFFER", 1 << 20)
     write("warm" + name, np.ones((2, 3, 4), np.uint8))
     tracemalloc.start()
-    write(name, Deep())
+    write(name, Deep(), values=values)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8e6

@@ -203,11 +203,11 @@ def export(
     result
         The name of the result.
     out
-        A .tif, .zarr, .raw or .npy file, or a folder for one TIFF a slice.
+        A .tif, .zarr, .raw or .npy file, a folder for one TIFF a slice, or 'FOLDER/*.png' for one PNG a slice.
     values
         The value to write for each class, such as 1=0 2=255.
     compression
-        zlib, lzw, zstd or none, for TIFF.
+        zlib, deflate, lzw or none, for TIFF.
     overwrite
         Replace a file that is there already.
     """

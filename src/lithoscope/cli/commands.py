@@ -3,10 +3,13 @@ and scripts all run these functions; none of them prints."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lithoscope.errors import InputError, MissingError
 from lithoscope.job import Progress, Report, silent
+
+if TYPE_CHECKING:
+    from lithoscope.labels.imports import Kind
 
 Json = dict[str, Any]
 
@@ -167,7 +170,8 @@ def labels_import(
     if as_ not in ("result", "strokes", "truth"):
         raise InputError(f"--as {as_} is not one of result, strokes, truth")
     opened = Scan.open(Path(scan))
-    import_labels(opened, file, name, value_map=parse_value_map(map) if map else None, kind=as_, overwrite=overwrite, report=report)
+    value_map = parse_value_map(map) if map else None
+    import_labels(opened, file, name, value_map=value_map, kind=cast("Kind", as_), overwrite=overwrite, report=report)
     return labels_list(scan)
 
 
@@ -222,14 +226,14 @@ def export(
 ) -> Json:
     """Write a result, corrections included, to a file that other programs read."""
     from lithoscope.export import export as write
-    from lithoscope.labels.imports import parse_value_map
+    from lithoscope.export import parse_values
     from lithoscope.volume.scan import Scan
 
     record = write(
         Scan.open(Path(scan), readonly=True),
         result,
         Path(out),
-        values=parse_value_map(values) if values else None,
+        values=parse_values(values) if values else None,
         compression=compression,
         overwrite=overwrite,
         report=report,

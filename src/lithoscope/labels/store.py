@@ -178,11 +178,16 @@ class LabelStore(EditableArray):
 
     @property
     def can_undo(self) -> bool:
-        return bool(self._history.done)
+        return not self.readonly and bool(self._history.done)
 
     @property
     def can_redo(self) -> bool:
-        return bool(self._history.undone)
+        return not self.readonly and bool(self._history.undone)
+
+    @property
+    def newest(self) -> int:
+        """The number of the stroke that `undo` would take back; 0 when there is none."""
+        return self._history.done[-1].id if self._history.done else 0
 
     def _step(self, kind: Kind) -> Box | None:
         with self._lock:
@@ -296,11 +301,12 @@ class LabelStore(EditableArray):
     def _finish_pass(self, *, mark: bool) -> None:
         with self._lock:
             clean = not self._pending and not self._chunks.dirty
-            if clean and self._journal.length > _COMPACT_ABOVE:
-                self._journal.rewrite(self._history.entries())
-                return
-        if clean and mark:
-            self._journal.append(Entry(Kind.MARK, self._history.last).to_bytes())
+            entries = list(self._history.entries()) if clean and self._journal.length > _COMPACT_ABOVE else []
+            last = self._history.last
+        if entries:
+            self._journal.rewrite(entries)
+        elif clean and mark:
+            self._journal.append(Entry(Kind.MARK, last).to_bytes())
 
 
 def _tight(box: Box, changed: Mask) -> Box:
