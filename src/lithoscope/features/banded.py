@@ -22,6 +22,8 @@ TRUNCATE = 4.0
 """A Gaussian is cut this many sigmas from its centre."""
 AT_ONCE = 1 << 22
 """Voxels of an image that are in float32 at a time."""
+PRODUCT = 1 << 20
+"""Values multiplied at a time, in double precision."""
 TILE = 64
 """Rows multiplied at a time: enough to keep the processor busy, few enough to skip most of what is zero."""
 
@@ -89,9 +91,13 @@ def interpolation(first: int, count: int, step: int, start: int, stop: int) -> M
 
 
 def along(x: "Tensor", axis: int, matrix: Matrix) -> "Tensor":
-    """The matrix (m, n) applied along one axis, of n voxels, of x (…, z, y, x); that axis then has m."""
+    """The matrix (m, n) applied along one axis, of n voxels, of x (…, z, y, x); that axis then has m.
+
+    On a CPU the sums are in double precision, so that rounding to single gives the same however a volume is cut into blocks.
+    """
     import torch
 
+    kind = torch.float64 if x.device.type == "cpu" else torch.float32
     leading, n, trailing = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
     before, after = int(np.prod(leading)), int(np.prod(trailing))
     flat = x.reshape(before, n, after)
@@ -101,13 +107,17 @@ def along(x: "Tensor", axis: int, matrix: Matrix) -> "Tensor":
         rows = matrix[top : top + TILE]
         used = np.flatnonzero(rows.any(axis=0))
         a, b = (int(used[0]), int(used[-1]) + 1) if used.size else (0, 1)
-        tile = torch.from_numpy(np.ascontiguousarray(rows[:, a:b])).to(x.device)
-        if after == 1:
-            torch.matmul(flat[:, a:b, 0], tile.T, out=out[:, top : top + len(rows), 0])
-        elif before == 1:
-            torch.matmul(tile, flat[0, a:b], out=out[0, top : top + len(rows)])
+        tile = torch.from_numpy(np.ascontiguousarray(rows[:, a:b])).to(x.device, kind)
+        answer = out[:, top : top + len(rows)]
+        if before == 1:
+            wide = max(1, PRODUCT // (b - a))
+            for start in range(0, after, wide):
+                answer[0, :, start : start + wide] = tile @ flat[0, a:b, start : start + wide].to(kind)
         else:
-            out[:, top : top + len(rows)] = torch.matmul(tile, flat[:, a:b])
+            thick = max(1, PRODUCT // ((b - a) * after))
+            for start in range(0, before, thick):
+                part = flat[start : start + thick, a:b].to(kind)
+                answer[start : start + thick] = (part[:, :, 0] @ tile.T)[:, :, None] if after == 1 else tile @ part
     return out.reshape(*leading, m, *trailing)
 
 

@@ -2,8 +2,9 @@
 
 Two presets. `published` is the forest of the field's papers: 150 trees, entropy, depth 15, all features at every split, a tenth
 of the voxels a tree, on scikit-image's filters. `fast` gives the decision values of a logistic regression to a smaller forest as
-further features and averages the two, since smooth learners beat trees where strokes are few and trees win where they are many;
-it takes large scales from a coarser grid.
+further features and mixes the two, since smooth learners beat trees where strokes are few. What each sees was chosen by
+measurement (benchmarks/forest_accuracy.py): sigma 16 harms both, sigma 8 the regression, and a gradient helps the trees alone.
+It takes large scales from a coarser grid.
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError
 from lithoscope.features.base import Extractor
-from lithoscope.features.filters import FilterBank
+from lithoscope.features.filters import FilterBank, Kind
 from lithoscope.job import Progress, Report, silent
 from lithoscope.segmenters.base import Block, Labels, Samples, Scores, Segmenter, register
 from lithoscope.segmenters.linear import Linear
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
 
 STRENGTH = 0.01
 """How little the logistic regression is held back."""
-LEAF = 5
+LEAF = 10
 """Fewest learnt voxels in a leaf of the fast preset."""
+SMOOTH = 2 / 3
+"""The say of the logistic regression beside the trees."""
+SCALES = {"fast": (1.0, 2.0, 4.0, 8.0), "published": (1.0, 2.0, 4.0, 8.0, 16.0)}
 SHARE = {"fast": 0.3, "published": 0.1}
 """The part of the learnt voxels that each tree sees."""
 SLAB = 8
@@ -55,7 +59,7 @@ class Forest(Segmenter):
     )
     plane: Literal["z", "y", "x"] = parameter("z", "With dimensions=2: the axis across the slices.", shown_if=("dimensions", 2))
     scales: tuple[float, ...] = parameter(
-        (1.0, 2.0, 4.0, 8.0, 16.0), "The sigmas of the filters, from the finest detail to the coarsest surroundings.", minimum=0.3, maximum=64
+        (), "The sigmas of the filters; none given: 1, 2, 4, 8, and 16 when published.", minimum=0.3, maximum=1000
     )
     unit: Literal["voxels", "um"] = parameter(
         "voxels", "What the scales are measured in; um keeps them when a model goes to a scan of another voxel size.", level="advanced"
@@ -81,7 +85,15 @@ class Forest(Segmenter):
             raise InputError("scales in micrometres need the voxel size; set it: lithoscope set SCAN --voxel-size Z Y X --unit um")
         edges = (self.voxel_um[0], self.voxel_um[1], self.voxel_um[2]) if self.unit == "um" else None
         fast = self.preset == "fast"
-        return FilterBank(tuple(sorted(set(self.scales))), axes=axes, raw=fast, coarse=fast, half=True, voxel_um=edges)
+        scales = tuple(sorted(set(self.scales))) or SCALES[self.preset]
+        extra: tuple[tuple[Kind, float], ...] = (("gradient", scales[min(1, len(scales) - 1)]),) if fast else ()
+        return FilterBank(scales, axes=axes, raw=fast, extra=extra, coarse=fast, half=True, voxel_um=edges)
+
+    def _smooth_channels(self) -> npt.NDArray[np.intp]:
+        """The channels that the logistic regression sees: no gradient, and of four or more scales not the coarsest."""
+        scales = self.bank.sigmas
+        kept = [f"{s:g}" for s in (scales[:-1] if len(scales) > 3 else scales)]
+        return np.array([i for i, name in enumerate(self.bank.names()) if name == "raw" or _smooth_one(name, kept)])
 
     def extractors(self) -> tuple[Extractor, ...]:
         return (self.bank,)
@@ -108,7 +120,8 @@ class Forest(Segmenter):
         if self.preset == "fast":
             import torch
 
-            self.linear_ = Linear.fit(features, target, chosen.weights, strength=STRENGTH)
+            seen = self._smooth_channels()
+            self.linear_ = Linear.fit(features[:, seen], target, chosen.weights, strength=STRENGTH).among(seen, features.shape[1])
             decisions = self.linear_.decisions(torch.from_numpy(np.ascontiguousarray(features.T))).numpy().T
             features = np.concatenate([features, decisions], axis=1)
         self.trees_ = self._grown(features, target, chosen)
@@ -142,7 +155,7 @@ class Forest(Segmenter):
             return self.trees_.scores(features)
         decisions = self.linear_.decisions(features)
         found = self.trees_.scores(torch.cat([features, decisions]))
-        return found.add_(torch.softmax(decisions, dim=0)).mul_(0.5)
+        return found.mul_(1 - SMOOTH).add_(torch.softmax(decisions, dim=0), alpha=SMOOTH)
 
     def scores(self, block: Block) -> Scores:
         if self.trees_ is None:
@@ -210,3 +223,8 @@ class Forest(Segmenter):
         return self.table_
 
 
+
+
+def _smooth_one(name: str, scales: list[str]) -> bool:
+    kind, scale, *_ = name.split(" ")
+    return kind != "gradient" and scale in scales

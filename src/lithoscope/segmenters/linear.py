@@ -47,6 +47,12 @@ class Linear:
         w = w / spread
         return cls(w.astype(np.float32), (b - w @ mean).astype(np.float32))
 
+    def among(self, channels: npt.NDArray[np.intp], count: int) -> Self:
+        """The same for voxels of `count` channels, of which this was learnt from those given; the others do not matter."""
+        weight = np.zeros((len(self.weight), count), np.float32)
+        weight[:, channels] = self.weight
+        return type(self)(weight, self.bias)
+
     def decisions(self, features: "Tensor") -> "Tensor":
         """Decision values (classes, n) of features (channels, n)."""
         import torch
