@@ -1,6 +1,6 @@
 """What is painted, as a list of voxels: where, which class, and which connected stroke. Strokes are few beside a scan."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -48,6 +48,22 @@ class Painted:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def digest(self) -> str:
+        """A hash of what is painted where."""
+        import xxhash
+
+        order = np.lexsort(self.places.T[::-1])
+        found = xxhash.xxh3_128(np.ascontiguousarray(self.places[order]).data)
+        found.update(np.ascontiguousarray(self.labels[order]).data)
+        return found.hexdigest()
+
+    def renamed(self, ids: Mapping[int, int]) -> "Painted":
+        """The same strokes under other class ids."""
+        table = np.arange(256, dtype=np.uint8)
+        for old, new in ids.items():
+            table[old] = new
+        return Painted(self.places, table[self.labels], self.strokes)
 
     @property
     def across(self) -> int:

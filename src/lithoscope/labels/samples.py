@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lithoscope.classes import ClassTable
+from lithoscope.features.cache import FeatureCache
 from lithoscope.features.windows import EDGE, ScanFeatures
 from lithoscope.job import Report, silent
 from lithoscope.labels.grey_values import GreyValues
@@ -26,23 +27,26 @@ CELL = 64
 
 @dataclass
 class Taught:
-    """One scan and what is painted on it. `features` is where its features come from; their cache is shared by all who look."""
+    """One scan and what is painted on it. `features` gives its features; with a cache, all who look share what is kept."""
 
     scan: Scan
-    labels: Array3D
-    image: str | None = None
-    features: ScanFeatures | None = None
+    painted: Painted
+    features: ScanFeatures
 
-    @cached_property
-    def painted(self) -> Painted:
-        """What is painted inside the field of view."""
-        return Painted.of(self.labels, self.scan.inside if self.scan.field_of_view is not None else None)
+    @classmethod
+    def of(cls, scan: Scan, labels: Array3D, image: str | None = None, *, cache: FeatureCache | None = None) -> "Taught":
+        """What is painted inside the field of view of a scan, or of one of its filtered images."""
+        window = None if image is None else GreyValues(scan, image).histogram().window()
+        painted = Painted.of(labels, scan.inside if scan.field_of_view is not None else None)
+        return cls(scan, painted, ScanFeatures(scan, image, window=window, cache=cache))
+
+    @property
+    def image(self) -> str | None:
+        return self.features.image
 
     @property
     def window(self) -> tuple[float, float]:
-        if self.features is not None:
-            return self.features.window
-        return self.scan.window if self.image is None else GreyValues(self.scan, self.image).histogram().window()
+        return self.features.window
 
 
 @dataclass
@@ -98,9 +102,7 @@ class StrokeSamples:
             held = np.zeros(grown.shape, np.bool_)
             held[at] = self.split.held[number][chosen]
             labels[tuple(a[self.split.aside[number][chosen]] for a in at)] = 0
-        scan, source = one.scan, None
-        if self.featured:
-            source = partial(one.features or ScanFeatures(scan, one.image, window=one.window), grown)
+        scan, source = one.scan, partial(one.features, grown) if self.featured else None
         return Sample(
             image=read(scan.array(one.image), grown), core=box.within(grown).slices, window=one.window, origin=grown.start,
             voxel=scan.voxel, source=source, labels=labels, held=held, strokes=strokes,
