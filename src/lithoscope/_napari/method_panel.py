@@ -15,8 +15,8 @@ from lithoscope._napari.look import Colours, bytes_text, column, main_button, ma
 from lithoscope._napari.preview import Answer, Previewer
 from lithoscope._napari.session import Session
 from lithoscope.errors import InputError, LithoscopeError
+from lithoscope.parameters import configured, parameters
 from lithoscope.segmenters.base import REGISTRY
-from lithoscope.segmenters.parameters import configured, parameters
 
 BY_HAND = "threshold"
 """The method whose settings are the lines on the histogram."""

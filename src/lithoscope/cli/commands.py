@@ -3,13 +3,10 @@ and scripts all run these functions; none of them prints."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from lithoscope.errors import InputError, MissingError
 from lithoscope.job import Progress, Report, silent
-
-if TYPE_CHECKING:
-    from lithoscope.labels.imports import Kind
 
 Json = dict[str, Any]
 
@@ -171,7 +168,7 @@ def labels_import(
         raise InputError(f"--as {as_} is not one of result, strokes, truth")
     opened = Scan.open(Path(scan))
     value_map = parse_value_map(map) if map else None
-    import_labels(opened, file, name, value_map=value_map, kind=cast("Kind", as_), overwrite=overwrite, report=report)
+    import_labels(opened, file, name, value_map=value_map, kind=as_, overwrite=overwrite, report=report)
     return labels_list(scan)
 
 

@@ -21,7 +21,7 @@ from lithoscope.features.filters import FilterBank, Kind
 from lithoscope.job import Progress, Report, silent
 from lithoscope.segmenters.base import Block, Labels, Samples, Scores, Segmenter, register
 from lithoscope.segmenters.linear import Linear
-from lithoscope.segmenters.parameters import parameter
+from lithoscope.parameters import parameter
 from lithoscope.segmenters.strokes import Chosen, balanced, gathered
 from lithoscope.segmenters.trees import Trees
 
