@@ -134,7 +134,7 @@ def test_the_plane_in_view_follows_slider_and_axes(opened):
 
 
 def test_painted_layers_too_large_for_3d_are_hidden_there(opened, monkeypatch):
-    monkeypatch.setattr("lithoscope._napari.session.LARGEST_IN_3D", 10)
+    monkeypatch.setattr("lithoscope._napari.layer_stack.LARGEST_IN_3D", 10)
     opened.viewer.dims.ndisplay = 3
     assert not opened.layer("strokes").visible
     opened.viewer.dims.ndisplay = 2

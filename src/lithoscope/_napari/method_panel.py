@@ -10,10 +10,10 @@ from lithoscope._napari import actions
 from lithoscope._napari.background import Background, sentence
 from lithoscope._napari.forms import ParameterForm
 from lithoscope._napari.histogram_plot import HistogramPlot
-from lithoscope._napari.layers import grey_classes
 from lithoscope._napari.look import Colours, bytes_text, column, main_button, mark_bad, row, seconds_text, small_button, text
 from lithoscope._napari.preview import Answer, Previewer
 from lithoscope._napari.session import Session
+from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError, LithoscopeError
 from lithoscope.parameters import configured, parameters
 from lithoscope.segmenters.base import REGISTRY
@@ -219,19 +219,19 @@ class MethodPanel(QWidget):
             self._work.start(lambda: previewer.answer(name, values, plane), self._on_answer)
 
     def _on_fitted(self, method: Any) -> None:
-        self._show_lines(method.learnt(), len(method.classes_))
+        self._show_lines(method.learnt(), method.classes_)
 
     def _on_answer(self, answer: Answer) -> None:
-        self._show_lines(answer.learnt, len(answer.classes))
+        self._show_lines(answer.learnt, answer.classes)
         if self.live.isChecked() and self._session.plane() == answer.pixels.plane and not self._session.shown:
-            self._session.show_preview(answer, grey_classes(len(answer.classes), self._session.classes))
+            self._session.show_preview(answer, answer.classes)
 
-    def _show_lines(self, learnt: dict[str, Any], classes: int) -> None:
+    def _show_lines(self, learnt: dict[str, Any], classes: ClassTable) -> None:
         thresholds = learnt.get("thresholds", [])
         if thresholds and isinstance(thresholds[0], list):
             thresholds = []
         if self.name != BY_HAND or not self.plot.dragging:
-            self.plot.show_thresholds(thresholds, grey_classes(classes, self._session.classes))
+            self.plot.show_thresholds(thresholds, classes)
         self._values.setText("thresholds " + ", ".join(f"{t:g}" for t in thresholds) if thresholds else "")
 
     def _on_preview_failed(self, error: BaseException) -> None:

@@ -47,3 +47,13 @@ def painted_voxels(store: Journal) -> dict[int, int]:
         ids, counts = np.unique(store.read(box), return_counts=True)
         found.update({int(i): int(n) for i, n in zip(ids, counts, strict=True) if i})
     return dict(found)
+
+
+def warm() -> None:
+    """Load now, in a thread, what napari and dask would load in the window's thread when the first layer is shown."""
+    import dask.array  # noqa: F401 - half a second
+
+    from lithoscope._napari.layers import colormap
+
+    # The first label colours compile code with numba, which takes seconds.
+    colormap(ClassTable.numbered(2)).map(np.ones((1, 1), np.uint8))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,15 @@ from lithoscope.volume.scan import Scan
 
 
 def teach(
-    taught: Sequence[Taught], method: Segmenter, classes: ClassTable, *, seed: int | None = None, scored: bool = True, report: Report = silent
+    taught: Sequence[Taught], method: Segmenter, classes: ClassTable, *, scored: bool = True, report: Report = silent
 ) -> tuple[Segmenter, Lesson]:
     """Fit `method` on what is painted on the scans; with `scored`, first on a part of it, to score it on the rest."""
     if not taught:
         raise InputError("there is no scan to learn from; name at least one")
     flat = [t for t in taught if t.scan.dimensions()[0] == 2]
-    method, notes = resolved((flat or list(taught))[0].scan, method, seed)
+    method, notes = resolved((flat or list(taught))[0].scan, copy(method))
     for one in taught:
-        resolved(one.scan, method, None)
+        resolved(one.scan, method)
     samples = StrokeSamples.of(taught, classes, method)
     scores: dict[str, Any] = {}
     if scored:

@@ -40,7 +40,7 @@ def train(
         raise InputError("no scan given; name at least one")
     opened = [Scan.open(Path(path)) for path in scans]
     where = [strokes] if isinstance(strokes, str) else list(strokes) or [STROKES]
-    chosen, lesson = taught(opened, method, settings or {}, where, map=map, image=image, seed=seed, report=report)
+    chosen, lesson = taught(opened, method, {"seed": seed, **(settings or {})}, where, map=map, image=image, report=report)
     first = opened[0]
     record = RunRecord(
         "train", method, every(chosen), {"scans": [{"uuid": s.uuid, "name": s.name, "content_hash": s.content_hash} for s in opened],
@@ -63,7 +63,6 @@ def taught(
     *,
     map: Sequence[str] | None = None,
     image: str | None = None,
-    seed: int = 0,
     report: Report = silent,
 ) -> tuple[Any, Any]:
     """A method fitted on what is painted on the scans, and its lesson."""
@@ -74,8 +73,7 @@ def taught(
     if not segmenter(method).needs_labels:
         raise InputError(f"{method} does not learn from strokes; segment with it: lithoscope segment SCAN --method {method}")
     found, classes = taught_by(scans, where, image=image, value_map=parse_value_map(map) if map else None, report=report)
-    made = configured(segmenter(method), {"seed": seed, **settings} if "seed" not in settings else settings)
-    return teach(found, made, classes, report=report)
+    return teach(found, configured(segmenter(method), settings), classes, report=report)
 
 
 def loaded(model: Path, scan: Any) -> tuple[Any, Any]:
