@@ -30,8 +30,8 @@ class Split:
 
 
 def held_out(painted: Sequence[Painted], classes: ClassTable, *, halo: int, seed: int = 0) -> Split:
-    """Choose the strokes to hold back; a stroke nearer to them than `halo` (or 32 voxels) in every axis is set aside."""
-    gap = halo or APART
+    """Choose the strokes to hold back; one nearer to them than `halo`, or than 32 voxels if that is less or there is none, is set aside."""
+    gap = min(halo or APART, APART)
     strokes = [_Strokes(p) for p in painted]
     ids = sorted({int(i) for p in painted for i in np.unique(p.labels)})
     rng = np.random.default_rng(seed)

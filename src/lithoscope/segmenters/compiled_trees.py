@@ -9,12 +9,13 @@ LANES = 256
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def ask(  # type: ignore[no-untyped-def]  # noqa: ANN201
-    features, start, stop, node_first, node_feature, node_threshold, node_mask, exit_first, exits,  # noqa: ANN001
+    features, start, stop, node_first, node_feature, node_threshold, node_mask, exit_first, exits, deeper,  # noqa: ANN001
     feature, threshold, left, right, values, out,  # noqa: ANN001
 ):  # fmt: skip
     """Mean class shares of the voxels start … stop - 1 of features (channels, n) into the same columns of out (classes, n)."""
     classes, trees = out.shape[0], node_first.shape[0] - 1
     bits = np.empty(LANES, np.uint64)
+    at = np.empty(LANES, np.int64)
     total = np.empty((classes, LANES), np.float64)
     rows = np.zeros((features.shape[0], LANES), np.float32)
     every = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -35,13 +36,18 @@ def ask(  # type: ignore[no-untyped-def]  # noqa: ANN201
                 for v in range(LANES):
                     bits[v] &= m if row[v] > t else every
             base = exit_first[tree]
-            for v in range(wide):
+            for v in range(LANES):
                 b = bits[v]
-                k = exits[base + lowest[((b & (~b + np.uint64(1))) * sequence) >> np.uint64(58)]]
-                while feature[k] >= 0:
-                    k = right[k] if rows[feature[k], v] > threshold[k] else left[k]
-                for c in range(classes):
-                    total[c, v] += values[k, c]
+                at[v] = exits[base + lowest[((b & (~b + np.uint64(1))) * sequence) >> np.uint64(58)]]
+            if deeper[tree]:
+                for v in range(wide):
+                    k = at[v]
+                    while feature[k] >= 0:
+                        k = right[k] if rows[feature[k], v] > threshold[k] else left[k]
+                    at[v] = k
+            for c in range(classes):
+                for v in range(LANES):
+                    total[c, v] += values[at[v], c]
         for c in range(classes):
             for v in range(wide):
                 out[c, block + v] = total[c, v] / trees

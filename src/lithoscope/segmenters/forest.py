@@ -68,7 +68,7 @@ class Forest(Segmenter):
         (), "With unit=um: the voxel's edges z, y, x in micrometres; taken from the scan.", minimum=1e-6, level="advanced", shown_if=("unit", "um")
     )
     trees: int = parameter(
-        40, "How many trees the fast preset grows.", minimum=1, maximum=1000, step=1, level="advanced", shown_if=("preset", "fast")
+        30, "How many trees the fast preset grows.", minimum=1, maximum=1000, step=1, level="advanced", shown_if=("preset", "fast")
     )
     seed: int = parameter(0, "The same seed gives the same trees.", minimum=0, step=1, level="advanced")
 

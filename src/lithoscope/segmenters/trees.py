@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import cache
 from heapq import heappop, heappush
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -111,7 +112,8 @@ class Trees:
         return out
 
     def _tops(self) -> tuple[npt.NDArray[Any], ...]:
-        """The bit vectors of every tree's top: (first, feature, threshold, mask) of its comparisons and (first, node) of its exits."""
+        """The bit vectors of every tree's top: (first, feature, threshold, mask) of its comparisons (first, node) of its
+        exits, and whether any exit leads further down."""
         found: tuple[npt.NDArray[Any], ...] | None = self.__dict__.get("tops")
         if found is None:
             found = self.__dict__["tops"] = _bit_vectors(self)
@@ -184,6 +186,7 @@ def _bit_vectors(trees: Trees) -> tuple[npt.NDArray[Any], ...]:
         np.array(masks, np.uint64),
         np.array(exit_first, np.int64),
         np.array(exits, np.int64),
+        np.array([any(feature[k] >= 0 for k in exits[a:b]) for a, b in pairwise(exit_first)], np.bool_),
     )
 
 
