@@ -55,7 +55,7 @@ def segment(
         Replace a result that is there already.
     """
     given = {k: v for k, v in locals().items() if k not in ("common", "set")}
-    run("segment", text.segment, common, None, settings=_settings(set or []), **given)
+    run("segment", text.segment, common, None, settings=settings_of(set or []), **given)
 
 
 @app.command
@@ -80,7 +80,7 @@ def methods(*, common: Common = COMMON) -> None:
     run("methods", text.methods, common)
 
 
-def _settings(pairs: list[str]) -> dict[str, str]:
+def settings_of(pairs: list[str]) -> dict[str, str]:
     settings = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")

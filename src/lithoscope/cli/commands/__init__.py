@@ -14,6 +14,7 @@ COMMANDS = {
     "bundle": "scans:bundle",
     "sample": "scans:sample",
     "segment": "segmenting:segment",
+    "train": "learning:train",
     "estimate": "segmenting:estimate",
     "repeat": "segmenting:repeat",
     "methods": "segmenting:methods",
