@@ -79,7 +79,12 @@ def segment(
     try:
         if writer is None:
             method = fitted(method, samples or GreyValues(scan, image), report)
-            draft = replace(draft, learnt={**method.learnt(), **lesson.scores}, classes=method.classes_.to_json(), notes=notes + _notes(scan, method, box))
+            draft = replace(
+                draft,
+                learnt={**method.learnt(), **lesson.scores},
+                classes=method.classes_.to_json(),
+                notes=notes + _notes(scan, method, box),
+            )
             share = _ready(scan, method, image, box, memory, source)
             writer = results.create(scan, output, draft, method.classes_, overwrite=overwrite)
             saving.save(method, scan.sidecar / "runs" / draft.uuid / "model", overwrite=True)

@@ -81,6 +81,7 @@ def methods(*, common: Common = COMMON) -> None:
 
 
 def settings_of(pairs: list[str]) -> dict[str, str]:
+    """Settings written key=value."""
     settings = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
