@@ -186,7 +186,8 @@ class BlockFilter:
         if piece.image.dtype.kind != "f":
             return inside
         finite = np.isfinite(piece.image)
-        return finite if inside is None else np.logical_and(finite, inside)
+        found: npt.NDArray[np.bool_] = finite if inside is None else np.logical_and(finite, inside)
+        return found
 
 
 class _Inside:
