@@ -10,8 +10,9 @@ import numpy.typing as npt
 from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError
 from lithoscope.job import Report, silent
+from lithoscope.labels.grey_values import GreyValues
 from lithoscope.parameters import configured
-from lithoscope.segmenters.base import Block, Sample, Segmenter, segmenter
+from lithoscope.segmenters.base import Block, Sample, Samples, Segmenter, segmenter
 from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.histogram import Histogram
 
@@ -70,6 +71,10 @@ class HistogramSamples:
     def slice_histograms(self, *, report: Report = silent) -> Sequence[Histogram]:
         return [self.grey]
 
+    def spread(self, edge: int, count: int) -> Iterator[Block]:
+        """No blocks: the histogram is all there is."""
+        return iter(())
+
 
 class Previewer:
     """Answers for one scan; keeps the last plane and the last fit, so that moving a threshold reads nothing."""
@@ -94,16 +99,16 @@ class Previewer:
     def fitted(self, name: str, values: Mapping[str, Any], pixels: Pixels | None = None) -> Segmenter:
         """The method with these settings, fitted to the scan's histogram, or slice by slice to the plane's."""
         method = configured(segmenter(name), values)
-        grey: Histogram = self.scan.histogram
+        samples: Samples = GreyValues(self.scan)
         key: tuple[Any, ...] = (name, repr(method))
         if getattr(method, "per_slice", False) and pixels is not None:
             if pixels.plane.axis != 0:
                 raise InputError("slice by slice can be previewed on planes along z only; change the order of the axes")
-            grey = _histogram(pixels, grey)
+            samples = HistogramSamples(_histogram(pixels, self.scan.histogram))
             method = configured(type(method), {**values, "per_slice": False})
             key = (*key, pixels.plane)
         if self._fitted is None or self._fitted[0] != key:
-            self._fitted = (key, method.fit(HistogramSamples(grey)))
+            self._fitted = (key, method.fit(samples))
         return self._fitted[1]
 
     def pixels(self, plane: Plane) -> Pixels:

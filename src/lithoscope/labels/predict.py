@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from lithoscope.errors import InputError, LithoscopeError, MissingError, NotFittedError, TakenError
 from lithoscope.job import Cancelled, Progress, Report, silent
 from lithoscope.labels import results
-from lithoscope.labels.block_work import BlockWork, FeatureSource
+from lithoscope.labels.block_work import BlockWork, FeatureSource, check_there
 from lithoscope.labels.budget import LEVELS, MEMORY, Allotment, Estimate, allot, check_disk, check_memory, most_disk, written
 from lithoscope.labels.grey_values import GreyValues
 from lithoscope.labels.result_writer import ResultWriter
@@ -78,6 +78,7 @@ def segment(
             share = allot(scan, method, scan.array(image).dtype.itemsize, memory)
         work = BlockWork(scan, method, share.piece, window_of(scan, image), image, source)
         _run(work, writer, share.workers, report)
+        check_there(scan)
         record = replace(writer.record, seconds=round(writer.record.seconds + time.perf_counter() - start, 3))
         writer.finish(record)
     finally:
