@@ -1,16 +1,16 @@
 """The words of the command line: its commands, options and help. What they do is in `commands`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from lithoscope import __version__
 from lithoscope.cli import text
-from lithoscope.cli.console import reporting, show
-from lithoscope.errors import InputError
+from lithoscope.cli.image_words import filter_, filters, images
+from lithoscope.cli.words import COMMON, Common, Many
+from lithoscope.cli.words import run as _run
+from lithoscope.cli.words import settings as _settings
 
 app = App(
     name="lithoscope",
@@ -21,28 +21,9 @@ app = App(
 )
 labels = App(name="labels", help="Bring in, list, rename and delete results and labels.", default_parameter=Parameter(negative=()))
 app.command(labels)
-
-Many = Annotated[list[str] | None, Parameter(consume_multiple=True)]
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Common:
-    """What every command takes."""
-
-    json: bool = False
-    "Print one JSON object on standard output."
-
-
-COMMON = Common()
-
-
-def _run(name: str, words: Callable[[dict[str, Any]], str], common: Common, title: str | None = None, /, **arguments: Any) -> None:
-    from lithoscope.cli.commands import command
-
-    with reporting(title or name) as report:
-        answer = command(name)(**arguments, report=report)
-    show(answer, common.json, words)
+app.command(images)
+app.command(filter_, name="filter")
+app.command(filters)
 
 
 @app.command(name="import")
@@ -380,13 +361,3 @@ def labels_rename(scan: str, old: str, new: str, /, *, common: Common = COMMON) 
 def labels_delete(scan: str, name: str, /, *, common: Common = COMMON) -> None:
     """Delete a result and its corrections."""
     _run("labels_delete", text.labels, common, scan=scan, name=name)
-
-
-def _settings(pairs: list[str]) -> dict[str, str]:
-    settings = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise InputError(f"--set {pair} is not of the form key=value")
-        settings[key] = value
-    return settings

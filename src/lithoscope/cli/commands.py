@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lithoscope.cli.images import described, filter_, filters, images_delete, images_list
 from lithoscope.errors import InputError, MissingError
 from lithoscope.job import Progress, Report, silent
 
@@ -265,32 +266,9 @@ def bundle(scan: str, out: str, *, overwrite: bool = False, report: Report = sil
 
 def methods(*, report: Report = silent) -> Json:
     """Every method with its parameters, their defaults and bounds."""
-    from lithoscope.segmenters import REGISTRY, parameters
+    from lithoscope.segmenters import REGISTRY
 
-    return {
-        "methods": [
-            {
-                "name": method.name,
-                "title": method.title,
-                "summary": method.summary,
-                "needs_labels": method.needs_labels,
-                "parameters": [
-                    {
-                        "name": p.name,
-                        "default": p.default,
-                        "help": p.help,
-                        "choices": list(p.choices),
-                        "minimum": p.minimum,
-                        "maximum": p.maximum,
-                        "unit": p.unit,
-                        "level": p.level,
-                    }
-                    for p in parameters(method)
-                ],
-            }
-            for method in REGISTRY.values()
-        ]
-    }
+    return {"methods": [{**described(method), "needs_labels": method.needs_labels} for method in REGISTRY.values()]}
 
 
 def doctor(*, report: Report = silent) -> Json:
@@ -365,6 +343,10 @@ COMMANDS = {
     "import": import_,
     "info": info,
     "set": set_,
+    "filter": filter_,
+    "filters": filters,
+    "images_list": images_list,
+    "images_delete": images_delete,
     "segment": segment,
     "estimate": estimate,
     "labels_import": labels_import,

@@ -39,6 +39,8 @@ def preview(
     box = Box((z.start, y.start, x.start), (z.stop, y.stop, x.stop))
     if not box.size:
         raise InputError("the part of the plane is empty; choose one within the scan")
-    fitted = placed(chosen, device).fit(survey, range(z.start, z.stop), report=report)
-    work = BlockFilter(survey, fitted, allot(scan, fitted, np.dtype(survey.array.dtype).itemsize, MEMORY, device))
+    chosen = placed(chosen, device)
+    fitted = chosen.fit(survey, range(z.start, z.stop), report=report)
+    share = allot(scan, fitted, np.dtype(survey.array.dtype).itemsize, MEMORY, getattr(chosen, "device", "cpu"))
+    work = BlockFilter(survey, fitted, share)
     return work(box).squeeze(axis)

@@ -19,6 +19,7 @@ import zarr
 
 from lithoscope.errors import InputError, LithoscopeError, MissingError, ResourceError, TakenError
 from lithoscope.filtering.base import Filter, Piece
+from lithoscope.filtering.device import resolved
 from lithoscope.filtering.survey import Survey
 from lithoscope.job import Cancelled, Progress, Report, silent
 from lithoscope.parameters import settings
@@ -60,7 +61,9 @@ def filter_image(
     start = time.perf_counter()
     final = _free(scan, name, image, overwrite=overwrite)
     survey = Survey(scan, image)
-    fitted = placed(chosen, device).fit(survey, range(scan.shape[0]), report=report)
+    chosen = placed(chosen, device)
+    device = getattr(chosen, "device", "cpu")
+    fitted = chosen.fit(survey, range(scan.shape[0]), report=report)
     share = allot(scan, fitted, np.dtype(survey.array.dtype).itemsize, memory, device)
     _check_room(scan, np.dtype(survey.array.dtype).itemsize, share.bytes)
     source = _source(scan, image, survey)
@@ -92,7 +95,7 @@ def placed(chosen: Filter, device: str) -> Filter:
     if not any(f.name == "device" for f in fields(chosen)):
         return chosen
     made = copy(chosen)
-    setattr(made, "device", device)  # noqa: B010 - only filters that can use one have the field
+    setattr(made, "device", resolved(device))  # noqa: B010 - only filters that can use one have the field
     return made
 
 

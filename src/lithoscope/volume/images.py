@@ -1,5 +1,6 @@
 """The filtered images of a scan: what is known of each, kept beside its values in `images/<name>` of the sidecar."""
 
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ from lithoscope.volume.counting import Counter, levelwise
 from lithoscope.volume.histogram import Histogram
 from lithoscope.volume.scan import HISTOGRAM, IMAGES, Scan, sample_planes
 from lithoscope.volume.sidecar import check_schema, load_histogram, save_histogram
-from lithoscope.volume.store import open_array
+from lithoscope.volume.store import open_array, storage_errors
 
 SLAB_BYTES = 64 << 20
 """Planes are counted together up to this size."""
@@ -95,7 +96,15 @@ class FilteredImage:
     def info(self) -> dict[str, Any]:
         """What is known of it, as plain JSON."""
         record = self.record
-        return {"name": self.name, "method": record.method, "parameters": record.parameters, "created": record.created}
+        return {
+            "name": self.name,
+            "method": record.method,
+            "parameters": record.parameters,
+            "image": record.source.get("image"),
+            "dtype": str(self.levels[0].dtype),
+            "window": list(self.window),
+            "created": record.created,
+        }
 
 
 def images_folder(scan: Scan) -> Path:
@@ -119,3 +128,13 @@ def histogram_of(scan: Scan, image: str | None, report: Report = silent) -> Hist
 def window_of(scan: Scan, image: str | None) -> tuple[float, float]:
     """The .5 and 99.5 percentiles of the scan or of one of its filtered images."""
     return scan.window if image is None else filtered_image(scan, image).window
+
+
+def delete_image(scan: Scan, name: str) -> None:
+    """Remove a filtered image; results that were made of it stay."""
+    path = filtered_image(scan, name).path
+    gone = path.with_name(f".{name}.deleted")
+    with storage_errors(path):
+        shutil.rmtree(gone, ignore_errors=True)
+        path.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
