@@ -23,9 +23,18 @@ def info(answer: Json) -> str:
             ("percentiles", percentiles),
             ("field of view", answer["fov"] or "none: the whole scan"),
             ("images", ", ".join(answer["images"]) or "none"),
+            ("source", ", ".join(f"{key} {value}" if key != "format" else str(value) for key, value in _told(answer["source"]))),
             ("results", results),
         ]
     )
+
+
+TOLD = ("format", "name", "dataset", "sample", "energy", "voltage", "current", "filter", "device", "channel", "time", "unit", "description")
+"""What is told of a source, in this order; the rest is in `--json`."""
+
+
+def _told(source: Json) -> list[tuple[str, Any]]:
+    return [(key, source[key]) for key in TOLD if source.get(key) not in (None, "")]
 
 
 def segment(answer: Json) -> str:

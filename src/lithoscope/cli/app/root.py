@@ -1,13 +1,24 @@
-"""What the words of every command have in common: the options that all take, and how a command is run and its answer shown."""
+"""The root of the command line, and what all its commands share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
+from lithoscope import __version__
 from lithoscope.cli.console import reporting, show
 from lithoscope.errors import InputError
+
+app = App(
+    name="lithoscope",
+    help="From a CT stack to a segmentation that you trust, measure and publish.",
+    version=__version__,
+    help_format="plaintext",
+    default_parameter=Parameter(negative=()),
+)
+labels = App(name="labels", help="Bring in, list, rename and delete results and labels.", default_parameter=Parameter(negative=()))
+app.command(labels)
 
 Many = Annotated[list[str] | None, Parameter(consume_multiple=True)]
 
@@ -25,7 +36,7 @@ COMMON = Common()
 
 
 def run(name: str, words: Callable[[dict[str, Any]], str], common: Common, title: str | None = None, /, **arguments: Any) -> None:
-    """Run a command under a progress bar, and print what it answers."""
+    """Run a command with a bar on standard error, and print its answer: in `words`, or as JSON."""
     from lithoscope.cli.commands import command
 
     with reporting(title or name) as report:

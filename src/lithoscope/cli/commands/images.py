@@ -1,4 +1,4 @@
-"""The commands about filtered images: plain arguments in, one JSON object out, like those of `commands`."""
+"""Filtered images: made, listed, deleted."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,6 +33,7 @@ def filter_(
 def filters(*, report: Report = silent) -> Json:
     """Every image filter with its parameters, their defaults and bounds."""
     from lithoscope.filtering import REGISTRY
+    from lithoscope.parameters import described
 
     return {"filters": [described(kind) for kind in REGISTRY.values()]}
 
@@ -57,27 +58,3 @@ def images_delete(scan: str, names: Sequence[str], *, report: Report = silent) -
     for name in names:
         delete_image(opened, name)
     return images_list(scan)
-
-
-def described(kind: Any) -> Json:
-    """A method or filter and its parameters."""
-    from lithoscope.parameters import parameters
-
-    return {
-        "name": kind.name,
-        "title": kind.title,
-        "summary": kind.summary,
-        "parameters": [
-            {
-                "name": p.name,
-                "default": p.default,
-                "help": p.help,
-                "choices": list(p.choices),
-                "minimum": p.minimum,
-                "maximum": p.maximum,
-                "unit": p.unit,
-                "level": p.level,
-            }
-            for p in parameters(kind)
-        ],
-    }

@@ -1,15 +1,17 @@
-"""The words of the command line for filtered images; what they do is in `images`."""
+"""The words for filtered images."""
 
 from typing import Literal
 
 from cyclopts import App, Parameter
 
 from lithoscope.cli import text
-from lithoscope.cli.words import COMMON, Common, Many, run, settings
+from lithoscope.cli.app.root import COMMON, Common, Many, app, run, settings
 
 images = App(name="images", help="List and delete the filtered images of a scan.", default_parameter=Parameter(negative=()))
+app.command(images)
 
 
+@app.command(name="filter")
 def filter_(
     scan: str,
     /,
@@ -45,6 +47,7 @@ def filter_(
     run("filter", text.filtered, common, None, settings=settings(set or []), **given)
 
 
+@app.command
 def filters(*, common: Common = COMMON) -> None:
     """List the image filters with their settings."""
     run("filters", text.filters, common)
