@@ -114,7 +114,7 @@ def test_features_do_not_depend_on_where_they_come_from(painted, tmp_path):
 
 
 def test_the_preview_is_the_result_to_be(painted):
-    scan, truth = painted
+    scan, _ = painted
     command("segment")([str(scan.path)], method="forest", output="whole", overwrite=True, settings={"dimensions": "2"})
     live = LivePreview(scan, configured(segmenter("forest"), {"dimensions": 2}))
     with strokes(scan, readonly=True) as store:

@@ -74,7 +74,9 @@ def squares(*rows):
 
 def test_held_strokes_are_whole_and_far_from_those_that_teach():
     rng = np.random.default_rng(0)
-    painted = squares(*[(1 + k % 2, 20 * y, 20 * x) for k, (y, x) in enumerate(rng.permutation(400).reshape(-1)[:40, None] // [20, 1] % 20)])
+    painted = squares(
+        *[(1 + k % 2, 20 * y, 20 * x) for k, (y, x) in enumerate(rng.permutation(400).reshape(-1)[:40, None] // [20, 1] % 20)]
+    )
     split = held_out([painted], THREE, halo=25)
     assert not split.lacking
     held, aside = split.held[0], split.aside[0]
@@ -111,7 +113,9 @@ def test_samples_hold_what_is_painted_and_mark_what_is_held(scan):
     total = sum(np.count_nonzero(s.labels) for s in samples)
     assert total == len(one.painted) == 5 * 24 + 5 * 32
     for sample in samples:
-        assert np.array_equal(sample.image, scan.array()[tuple(slice(o, o + n) for o, n in zip(sample.origin, sample.image.shape, strict=True))])
+        assert np.array_equal(
+            sample.image, scan.array()[tuple(slice(o, o + n) for o, n in zip(sample.origin, sample.image.shape, strict=True))]
+        )
     scored = samples.scored((0, 15, 15))
     held = sum(np.count_nonzero(s.labels * s.held) for s in scored)
     assert 0 < held < total / 2
