@@ -97,7 +97,7 @@ class FilterBank(Extractor):
         if not self.coarse:
             return 1
         least = min(self.sigma(scale, a) for a in self.axes) / 2
-        return max(1, 2 ** int(np.floor(np.log2(max(least, 1.0)))))
+        return 1 << int(np.floor(np.log2(max(least, 1.0))))
 
     def halo(self) -> tuple[int, int, int]:
         reach = [0, 0, 0]
@@ -226,9 +226,7 @@ class Prepared:
                         elements.append((moved(**{f"a{p}": 2}) + moved(**{f"a{p}": -2})).sub_(here, alpha=2).mul_(0.25))
                     else:
                         same = moved(**{f"a{p}": 1, f"a{q}": 1}) + moved(**{f"a{p}": -1, f"a{q}": -1})
-                        elements.append(
-                            same.sub_(moved(**{f"a{p}": 1, f"a{q}": -1})).sub_(moved(**{f"a{p}": -1, f"a{q}": 1})).mul_(0.25)
-                        )
+                        elements.append(same.sub_(moved(**{f"a{p}": 1, f"a{q}": -1})).sub_(moved(**{f"a{p}": -1, f"a{q}": 1})).mul_(0.25))
                 found += [e.mul_(self._norm(scale, 2)) for e in eigenvalues(elements)]
         return found
 
@@ -293,14 +291,29 @@ class Prepared:
 
     def _structure(self, image: "Tensor", scale: float) -> list["Tensor"]:
         """Eigenvalues of the gradients' outer products, gradients of half the scale, averaged over the scale."""
-        slopes = {}
+        axes, margin = self.bank.axes, {}
         for axis in self.bank.axes:
-            x = image
-            for other in self.bank.axes:
-                n, sigma = self.size[other], self.bank.sigma(scale, other) / 2
-                x = along(x, other, smoothing(n, sigma, 0, n, 1, int(other == axis), self.bank.boundary))
-            slopes[axis] = x
-        return eigenvalues([self._smooth(slopes[p] * slopes[q], scale) for p, q in combinations_with_replacement(self.bank.axes, 2)])
+            margin[axis] = radius(self.bank.sigma(scale, axis))
+        slopes = {}
+        for axis in axes:
+            rows = {}
+            for other in axes:
+                (a, b), sigma = self.bounds[other], self.bank.sigma(scale, other) / 2
+                rows[other] = smoothing(
+                    self.size[other], sigma, a - margin[other], b + margin[other], 1, int(other == axis), self.bank.boundary
+                )
+            slopes[axis] = self._filtered(image, rows)
+        averages = {}
+        for axis in axes:
+            n = self.shape[axis] + 2 * margin[axis]
+            averages[axis] = smoothing(n, self.bank.sigma(scale, axis), margin[axis], n - margin[axis])
+        elements = []
+        for p, q in combinations_with_replacement(axes, 2):
+            x = slopes[p] * slopes[q]
+            for axis in axes:
+                x = along(x, axis, averages[axis])
+            elements.append(x)
+        return eigenvalues(elements)
 
 
 def _ranked(image: "Tensor", core: Core, axes: tuple[int, ...], reach: int, kind: Kind) -> "Tensor":

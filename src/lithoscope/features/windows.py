@@ -45,7 +45,9 @@ class ScanFeatures:
         for part in windows(box, axis, self.scan.shape):
             check()
             common = part.intersect(box)
-            found[(slice(None), *common.within(box).slices)] = self.of_window(part, axis, extractor)[(slice(None), *common.within(part).slices)]
+            found[(slice(None), *common.within(box).slices)] = self.of_window(part, axis, extractor)[
+                (slice(None), *common.within(part).slices)
+            ]
         return found
 
     def of_window(self, part: Box, axis: int, extractor: Extractor) -> npt.NDArray[np.float16]:
@@ -89,4 +91,3 @@ def windows(box: Box, axis: int, shape: Triple) -> Iterator[Box]:
 def window_name(part: Box, axis: int) -> str:
     """The name under which a window across `axis` is kept."""
     return f"{'zyx'[axis]}-{part.start[0]}-{part.start[1]}-{part.start[2]}"
-

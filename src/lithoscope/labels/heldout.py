@@ -90,8 +90,9 @@ class _Strokes:
             tree = KDTree(self.places(stroke))
             for other in np.flatnonzero(close):
                 distance, _ = tree.query(self.places(int(other)), p=np.inf, distance_upper_bound=gap)
-                close[other] = bool(np.isfinite(distance).any() and distance.min() < gap)
-        return close
+                close[other] = bool((np.asarray(distance) < gap).any())
+        found: npt.NDArray[np.bool_] = close
+        return found
 
 
 def _still_taught(strokes: Sequence[_Strokes], ids: Sequence[int], k: int, s: int, near: npt.NDArray[np.bool_]) -> bool:

@@ -15,7 +15,7 @@ from lithoscope.job import Report, silent
 from lithoscope.labels.grey_values import GreyValues
 from lithoscope.labels.heldout import Split, held_out
 from lithoscope.labels.painted import Painted
-from lithoscope.segmenters.base import Sample, Segmenter
+from lithoscope.segmenters.base import Block, Sample, Segmenter
 from lithoscope.volume.blocks import Array3D, read
 from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.histogram import Histogram
@@ -115,6 +115,10 @@ class StrokeSamples:
     def slice_histograms(self, *, report: Report = silent) -> Sequence[Histogram]:
         """The same, one for each z of the first scan."""
         return self._grey.slice_histograms(report=report)
+
+    def spread(self, edge: int, count: int) -> Iterator[Block]:
+        """Blocks spread over the first scan."""
+        return self._grey.spread(edge, count)
 
 
 def score(method: Segmenter, samples: StrokeSamples) -> dict[str, Any]:

@@ -7,7 +7,7 @@ LANES = 256
 """Voxels worked on together: their features and bits stay in the first cache."""
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def ask(  # type: ignore[no-untyped-def]  # noqa: ANN201
     features, start, stop, node_first, node_feature, node_threshold, node_mask, exit_first, exits, deeper,  # noqa: ANN001
     feature, threshold, left, right, values, out,  # noqa: ANN001

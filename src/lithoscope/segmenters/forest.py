@@ -9,6 +9,7 @@ It takes large scales from a coarser grid.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -19,9 +20,9 @@ from lithoscope.errors import InputError
 from lithoscope.features.base import Extractor
 from lithoscope.features.filters import FilterBank, Kind
 from lithoscope.job import Progress, Report, silent
+from lithoscope.parameters import parameter
 from lithoscope.segmenters.base import Block, Labels, Samples, Scores, Segmenter, register
 from lithoscope.segmenters.linear import Linear
-from lithoscope.parameters import parameter
 from lithoscope.segmenters.strokes import Chosen, balanced, gathered
 from lithoscope.segmenters.trees import Trees
 
@@ -54,9 +55,7 @@ class Forest(Segmenter):
     preset: Literal["fast", "published"] = parameter(
         "fast", "Fast: a linear learner with a small forest, the better of the two with few strokes. Published: 150 trees of depth 15."
     )
-    dimensions: Literal[2, 3] | None = parameter(
-        None, "Filters within the slice (2) or in space (3); chosen from the scan when left open."
-    )
+    dimensions: Literal[2, 3] | None = parameter(None, "Filters within the slice (2) or in space (3); chosen from the scan when left open.")
     plane: Literal["z", "y", "x"] = parameter("z", "With dimensions=2: the axis across the slices.", shown_if=("dimensions", 2))
     scales: tuple[float, ...] = parameter(
         (), "The sigmas of the filters; none given: 1, 2, 4, 8, and 16 when published.", minimum=0.3, maximum=1000
@@ -65,7 +64,11 @@ class Forest(Segmenter):
         "voxels", "What the scales are measured in; um keeps them when a model goes to a scan of another voxel size.", level="advanced"
     )
     voxel_um: tuple[float, ...] = parameter(
-        (), "With unit=um: the voxel's edges z, y, x in micrometres; taken from the scan.", minimum=1e-6, level="advanced", shown_if=("unit", "um")
+        (),
+        "With unit=um: the voxel's edges z, y, x in micrometres; taken from the scan.",
+        minimum=1e-6,
+        level="advanced",
+        shown_if=("unit", "um"),
     )
     trees: int = parameter(
         30, "How many trees the fast preset grows.", minimum=1, maximum=1000, step=1, level="advanced", shown_if=("preset", "fast")
@@ -107,6 +110,7 @@ class Forest(Segmenter):
     def fit(self, samples: Samples, *, report: Report = silent) -> Self:
         """Learn from the labelled voxels that are not held for the score; no stroke counts for more than a few hundred."""
         self.trees_, self.linear_, self.table_, self.counts_ = None, None, ClassTable(), ()
+        _check_torch()
         chosen = gathered(samples, self.bank, report)
         present = np.unique(chosen.labels)
         known = [samples.classes[int(i)] for i in present]
@@ -199,7 +203,12 @@ class Forest(Segmenter):
         if self.trees_ is None:
             raise self.unfitted()
         painted = {c.name: n for c, n in zip(self.table_, self.counts_, strict=True)}
-        return {"voxels": painted, "trees": self.trees_.count, "leaves": int((self.trees_.feature < 0).sum()), "features": self.bank.channels}
+        return {
+            "voxels": painted,
+            "trees": self.trees_.count,
+            "leaves": int((self.trees_.feature < 0).sum()),
+            "features": self.bank.channels,
+        }
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         if self.trees_ is None:
@@ -208,6 +217,7 @@ class Forest(Segmenter):
         return {"counts": np.array(self.counts_, np.int64), **self.trees_.state(), **linear}
 
     def restore(self, state: dict[str, npt.NDArray[Any]], classes: ClassTable) -> Self:
+        _check_torch()
         self.trees_, self.table_ = Trees.restored(state), classes
         self.counts_ = tuple(int(n) for n in state["counts"])
         self.linear_ = Linear.restored(state) if "linear.weight" in state else None
@@ -223,6 +233,9 @@ class Forest(Segmenter):
         return self.table_
 
 
+def _check_torch() -> None:
+    if find_spec("torch") is None:
+        raise InputError("the forest needs torch, which is not installed: pip install 'lithoscope[networks]'")
 
 
 def _smooth_one(name: str, scales: list[str]) -> bool:

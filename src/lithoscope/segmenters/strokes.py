@@ -71,7 +71,7 @@ def _features(sample: Sample, bank: FilterBank, places: tuple[npt.NDArray[np.int
     """The features (n, channels) of places of the core."""
     if sample.source is not None:
         core = sample.features(bank)[(slice(None), *sample.core)]
-        return np.ascontiguousarray(core[(slice(None), *places)].T, np.float32)
+        return np.ascontiguousarray(core[:, places[0], places[1], places[2]].T, np.float32)
     low = [int(p.min()) for p in places]
     high = [int(p.max()) + 1 for p in places]
     first = [c.start for c in sample.core]
@@ -79,8 +79,8 @@ def _features(sample: Sample, bank: FilterBank, places: tuple[npt.NDArray[np.int
     found = np.empty((len(places[0]), bank.channels), np.float32)
     for planes, values in bank.prepare(sample.image, sample.window, (z, y, x), origin=sample.origin).pieces():
         here = np.flatnonzero((places[0] - low[0] >= planes.start) & (places[0] - low[0] < planes.stop))
-        at = tuple(p[here] - a for p, a in zip(places, (low[0] + planes.start, low[1], low[2]), strict=True))
-        found[here] = values.numpy()[(slice(None), *at)].T
+        z_at, y_at, x_at = (p[here] - a for p, a in zip(places, (low[0] + planes.start, low[1], low[2]), strict=True))
+        found[here] = values.numpy()[:, z_at, y_at, x_at].T
     return found
 
 

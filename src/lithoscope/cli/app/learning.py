@@ -1,8 +1,7 @@
 """The words for methods that are taught by strokes."""
 
 from lithoscope.cli import text
-from lithoscope.cli.app.root import COMMON, Common, Many, app, run
-from lithoscope.cli.app.segmenting import settings_of
+from lithoscope.cli.app.root import COMMON, Common, Many, app, run, settings
 
 
 @app.command
@@ -44,4 +43,4 @@ def train(
         Replace a model that is there already.
     """
     given = {k: v for k, v in locals().items() if k not in ("common", "set", "strokes")}
-    run("train", text.segment, common, None, settings=settings_of(set or []), strokes=strokes or ("strokes",), **given)
+    run("train", text.segment, common, None, settings=settings(set or []), strokes=strokes or ("strokes",), **given)
