@@ -86,7 +86,8 @@ def connected(
         mask = wanted[np.asarray(labels[box.slices])]
         if inside is not None:
             mask &= inside
-        numbered, count = label(mask, output=np.int32)
+        numbered = np.empty(mask.shape, np.int32)
+        count = int(label(mask, output=numbered))
         carried = len(open_sizes) - 1
         sizes = np.concatenate([open_sizes, np.bincount(numbered.ravel(), minlength=count + 1)[1:]])
         faces = np.concatenate([open_faces, _touched(numbered, count, box, shape, inside)])

@@ -18,7 +18,8 @@ from lithoscope.volume.field_of_view import FieldOfView
 from lithoscope.volume.voxel import Voxel
 
 EDGE = (64, 256, 256)
-DIRECTIONS: tuple[Triple, ...] = tuple(d for d in product((-1, 0, 1), repeat=3) if d > (0, 0, 0))
+_STEPS = (-1, 0, 1)
+DIRECTIONS: tuple[Triple, ...] = tuple((z, y, x) for z, y, x in product(_STEPS, _STEPS, _STEPS) if (z, y, x) > (0, 0, 0))
 """One of each pair of opposite directions to the 26 neighbours of a voxel."""
 
 

@@ -28,6 +28,8 @@ COMMANDS = {
     "labels_delete": "results:labels_delete",
     "export": "results:export",
     "measure": "results:measure",
+    "compare": "judging:compare",
+    "report": "judging:report",
     "doctor": "machine:doctor",
 }
 """Where each command is, by the name that the worker process knows it by; a file is imported when one of its commands is asked for."""
