@@ -134,8 +134,8 @@ def rename(scan: "Scan", old: str, new: str) -> None:
 
 def delete(scan: "Scan", name: str) -> None:
     """Remove a result and the corrections of it."""
-    path = open_result(scan, name).path
-    corrections = corrections_folder(scan, name)
+    result = open_result(scan, name)
+    path, corrections = result.path, corrections_folder(scan, name)
     gone = replaced(path).with_suffix(".deleted")
     check_not_in_use(corrections, f"the corrections of {name}")
     with storage_errors(path):
@@ -143,6 +143,7 @@ def delete(scan: "Scan", name: str) -> None:
         path.rename(gone)
         shutil.rmtree(corrections, ignore_errors=True)
         shutil.rmtree(gone, ignore_errors=True)
+        shutil.rmtree(scan.sidecar / "runs" / result.record.uuid, ignore_errors=True)
     list_in_group(scan)
 
 
