@@ -95,9 +95,10 @@ def export(
     """
     from lithoscope.labels.classes_file import known_classes
     from lithoscope.labels.corrections import corrected
-    from lithoscope.labels.results import open_result
+    from lithoscope.labels.results import older_than_view, open_result
 
     found = open_result(scan, result)
+    older = ["the result is older than the field of view, outside which all is 0"] if older_than_view(scan, found) else []
     with corrected(scan, found, readonly=True) as labels:
         changed = labels.changed_voxels
         record = RunRecord(
@@ -113,7 +114,7 @@ def export(
                 "voxel": None if scan.voxel is None else scan.voxel.to_json(),
                 "corrected_voxels": changed,
             },
-            notes=[f"{changed} voxels were corrected by hand"] if changed else [],
+            notes=[*([f"{changed} voxels were corrected by hand"] if changed else []), *older],
         )
         classes = known_classes(scan, found.classes)
         watched = _watched(found.path, report)
@@ -121,7 +122,7 @@ def export(
             if values:
                 raise InputError("scores are from 0 to 255; leave out --values")
             jobs = _score_jobs(scan, found, classes, Path(target), only or [ALL])
-            record = replace(record, parameters={"scores": True}, notes=["corrections are not in scores"] if changed else [])
+            record = replace(record, parameters={"scores": True}, notes=[*(["corrections are not in scores"] if changed else []), *older])
             return write_jobs(
                 jobs,
                 Path(target),

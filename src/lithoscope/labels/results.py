@@ -116,6 +116,13 @@ def open_result(scan: "Scan", name: str) -> Result:
     return Result(name, path, levels, record, classes)
 
 
+def older_than_view(scan: "Scan", result: Result) -> bool:
+    """Whether the field of view was changed since a method made this result."""
+    source = result.record.source
+    now = None if scan.field_of_view is None else scan.field_of_view.to_json()
+    return result.record.kind == "segment" and "field_of_view" in source and source["field_of_view"] != now
+
+
 def rename(scan: "Scan", old: str, new: str) -> None:
     """Give a result, and its corrections, another name."""
     path = open_result(scan, old).path
