@@ -131,3 +131,31 @@ def test_a_box_is_proposed_where_the_outside_is_constant():
     image = np.full(SHAPE, 7, np.uint8)
     image[:, 5:60, 8:50] = np.random.default_rng(0).integers(40, 200, (12, 55, 42))
     assert propose(image, SHAPE) == BoxView(Box((0, 5, 8), (12, 60, 50)))
+
+
+@pytest.mark.parametrize("how", ["import", "set"])
+def test_floats_outside_choose_no_bins(tmp_path, answer, how):
+    inside = np.broadcast_to(Cylinder(20, 22, 15).inside(Box.whole((6, 40, 44))), (6, 40, 44))
+    values = np.where(inside, np.random.default_rng(0).normal(0, 1e-3, inside.shape), 1e6).astype(np.float32)
+    np.save(tmp_path / "a.npy", values)
+    answer("import", tmp_path / "a.npy", tmp_path / "a.zarr", "--fov", "cylinder:20,22,15" if how == "import" else "none")
+    said = (
+        answer("set", tmp_path / "a.zarr", "--fov", "cylinder:20,22,15", "--json")
+        if how == "set"
+        else answer("info", tmp_path / "a.zarr", "--json")
+    )
+    assert said["bin_width"] < 1e-6
+    assert said["percentiles"]["50"] == pytest.approx(np.median(values[inside]), abs=1e-6)
+
+
+def test_a_filtered_image_is_segmented_within_the_field_of_view_of_its_scan(tmp_path, answer, image):
+    _, inside = image
+    scan = tmp_path / "a.zarr"
+    answer("import", tmp_path / "a.tif", scan, "--fov", "none")
+    answer("filter", scan, "--method", "median", "--output", "median", "--set", "dimensions=2")
+    answer("segment", scan, "--method", "otsu", "--set", "classes=2", "--image", "median", "--output", "before")
+    answer("set", scan, "--fov", "cylinder:20,22,15")
+    record = answer("segment", scan, "--method", "otsu", "--set", "classes=2", "--image", "median", "--output", "after", "--json")
+    assert record["learnt"]["thresholds"][0] < 130
+    answer("export", scan, "after", tmp_path / "after.npy")
+    assert not np.load(tmp_path / "after.npy")[~inside].any()
