@@ -92,7 +92,7 @@ def test_classes_are_added_renamed_and_kept_while_painted(opened, segment_dock, 
     segment_dock.classes._add.click()
     segment_dock.classes._add.click()
     assert opened.classes.ids == (1, 2)
-    assert opened.chosen == 2
+    assert opened.painting.chosen == 2
     segment_dock.classes._rows.item(0, 2).setText("pore")
     assert opened.classes[1].name == "pore"
     strokes = opened.layer("strokes")
@@ -101,7 +101,7 @@ def test_classes_are_added_renamed_and_kept_while_painted(opened, segment_dock, 
     qtbot.waitUntil(lambda: segment_dock.classes._rows.item(1, 3).text() == "1", timeout=5_000)
     segment_dock.classes._remove.click()
     assert opened.classes.ids == (1, 2)
-    opened.undo()
+    opened.painting.undo()
     qtbot.waitUntil(lambda: segment_dock.classes._rows.item(1, 3).text() == "", timeout=5_000)
     segment_dock.classes._remove.click()
     assert opened.classes.ids == (1,)

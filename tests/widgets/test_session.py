@@ -96,18 +96,18 @@ def test_undo_says_where_it_was_when_that_is_not_in_view(opened, qtbot):
     opened.layer("strokes").paint((5, 10, 10), 1)
     opened.viewer.dims.set_point(0, 20)
     with qtbot.waitSignal(opened.said) as told:
-        opened.undo()
+        opened.painting.undo()
     assert "z = 5" in told.args[0]
 
 
 def test_choosing_a_class_takes_its_brush_in_hand(opened, qtbot):
     pore_and_grain(opened)
-    with qtbot.waitSignal(opened.class_chosen):
-        opened.choose_nth(2)
+    with qtbot.waitSignal(opened.painting.class_chosen):
+        opened.painting.choose_nth(2)
     strokes = opened.layer("strokes")
     assert opened.viewer.layers.selection.active is strokes
     assert (strokes.selected_label, str(strokes.mode)) == (2, "paint")
-    opened.choose_nth(9)
+    opened.painting.choose_nth(9)
     assert strokes.selected_label == 2
 
 
@@ -169,7 +169,7 @@ def test_painted_voxels_are_counted(opened, qtbot):
     strokes.paint((5, 10, 10), 1)
     strokes.paint((9, 10, 10), 2)
     found = []
-    opened.count(found.append)
+    opened.painting.count(found.append)
     qtbot.waitUntil(lambda: bool(found), timeout=5_000)
     assert found == [{1: 1, 2: 1}]
 
