@@ -199,3 +199,33 @@ def test_an_unfinished_run_can_be_resumed_in_another_session(session, scan_path,
         session.open(scan_path)
     assert session.results() == []
     assert [(name, record.method) for name, record in session.unfinished.items()] == [("half", "otsu")]
+
+
+def test_a_scan_opened_anew_is_still_ones_own(opened, qtbot):
+    path = opened.scan.path
+    with qtbot.waitSignal(opened.scan_changed, timeout=10_000):
+        opened.open(path)
+    assert opened.readonly == ""
+    assert opened.layer("strokes").editable
+    assert names(opened) == ["steps", "steps · strokes"]
+
+
+def test_a_result_is_shown_with_its_corrections(opened, qtbot):
+    from lithoscope.labels.predict import segment
+    from lithoscope.segmenters import segmenter
+
+    segment(opened.scan, segmenter("otsu")(classes=2), output="otsu")
+    opened.show_result("otsu")
+    predicted = np.array(opened.layer("result").data[5])
+    assert not opened.layer("result").editable
+    opened.correct("otsu")
+    opened.painting.choose(2)
+    opened.layer("result").paint((5, 20, 4), 2)
+    corrected = np.array(opened.layer("result").data[5])
+    assert (corrected != predicted).any()
+    opened.show_result("otsu")
+    np.testing.assert_array_equal(np.array(opened.layer("result").data[5]), corrected)
+    assert not opened.layer("result").editable
+    opened.correct("otsu")
+    opened.painting.undo()
+    np.testing.assert_array_equal(np.array(opened.layer("result").data[5]), predicted)

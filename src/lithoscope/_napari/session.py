@@ -129,8 +129,11 @@ class Session(QObject):
         if found.strokes is not None:
             layer = ours.strokes_layer(found.scan, found.strokes, self.classes, editable=not self.readonly)
             self._stack.add("strokes", self.painting.watch(layer))
-        for layer in former:
-            self._stack.remove(layer)
+        for old in former:
+            self._stack.remove(old)
+        for kind in ("image", "strokes"):
+            if (own := self.layer(kind)) is not None:
+                own.name = ours.layer_name(found.scan.name, kind)  # free now, if the scan was open before
         self._hide_in_3d()
         self.painting.choose_first()
         self.said.emit(f"read-only: {self.readonly}" if self.readonly else "", bool(self.readonly))
