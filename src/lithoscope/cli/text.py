@@ -21,17 +21,20 @@ def info(answer: Json) -> str:
             ("voxel size", voxel),
             ("levels", ", ".join("×".join(map(str, shape)) for shape in answer["levels"])),
             ("percentiles", percentiles),
-            ("field of view", _fov(answer["fov"])),
+            ("field of view", answer["fov"] or "none: the whole scan"),
+            ("images", ", ".join(answer["images"]) or "none"),
+            ("source", ", ".join(f"{key} {value}" if key != "format" else str(value) for key, value in _told(answer["source"]))),
             ("results", results),
         ]
     )
 
 
-def _fov(fov: Json | None) -> str:
-    if not fov:
-        return "none: the whole scan"
-    details = ", ".join(f"{key} {value}" for key, value in fov.items() if key != "kind")
-    return f"{fov.get('kind', 'shape')}: {details}"
+TOLD = ("format", "name", "dataset", "sample", "energy", "voltage", "current", "filter", "device", "channel", "time", "unit", "description")
+"""What is told of a source, in this order; the rest is in `--json`."""
+
+
+def _told(source: Json) -> list[tuple[str, Any]]:
+    return [(key, source[key]) for key in TOLD if source.get(key) not in (None, "")]
 
 
 def segment(answer: Json) -> str:
@@ -94,12 +97,39 @@ def bundle(answer: Json) -> str:
 
 def methods(answer: Json) -> str:
     """Every method with its settings."""
+    return _described(answer["methods"])
+
+
+def filters(answer: Json) -> str:
+    """Every image filter with its settings."""
+    return _described(answer["filters"])
+
+
+def _described(kinds: list[Json]) -> str:
     lines = []
-    for method in answer["methods"]:
-        lines.append(f"{method['name']}: {method['summary']}")
-        rows: list[tuple[str, ...]] = [(f"  {p['name']}={_default(p)}", p["help"]) for p in method["parameters"]]
+    for kind in kinds:
+        lines.append(f"{kind['name']}: {kind['summary']}")
+        rows: list[tuple[str, ...]] = [(f"  {p['name']}={_default(p)}", p["help"]) for p in kind["parameters"]]
         lines.append(table(rows))
     return "\n".join(line for line in lines if line)
+
+
+def filtered(answer: Json) -> str:
+    """What was found out, and how to use the image."""
+    rows = [("image", str(answer["output"])), ("filter", answer["method"]), ("seconds", f"{answer['seconds']:.2f}")]
+    rows += [(key, _value(value)) for key, value in {**answer["parameters"], **answer["learnt"]}.items()]
+    rows += [("note", note) for note in answer["notes"]]
+    rows.append(("use it", f"lithoscope segment SCAN --method otsu --image {answer['output']}"))
+    return table(rows)
+
+
+def images(answer: Json) -> str:
+    """The filtered images of a scan, one a line."""
+    if not answer["images"]:
+        return f"{answer['scan']} has no filtered images yet"
+    rows = [("name", "filter", "of", "made")]
+    rows += [(i["name"], i["method"], i["image"] or "the scan", i["created"]) for i in answer["images"]]
+    return table(rows)
 
 
 def _default(parameter: Json) -> str:
