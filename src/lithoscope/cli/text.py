@@ -60,6 +60,14 @@ def _value(value: Any) -> str:
     return str(value)
 
 
+def clean(answer: Json) -> str:
+    """What each step changed, and where the result is."""
+    rows = [("result", str(answer["output"])), ("seconds", f"{answer['seconds']:.2f}")]
+    rows += [(step, f"{n} voxels changed") for step, n in zip(answer["parameters"]["steps"], answer["learnt"]["changed"], strict=True)]
+    rows += [("note", note) for note in answer["notes"]]
+    return table(rows)
+
+
 def labels(answer: Json) -> str:
     """The results of a scan, one a line."""
     if not answer["results"]:

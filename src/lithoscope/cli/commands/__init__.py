@@ -28,6 +28,7 @@ COMMANDS = {
     "labels_delete": "results:labels_delete",
     "export": "results:export",
     "measure": "results:measure",
+    "clean": "cleaning:clean",
     "doctor": "machine:doctor",
 }
 """Where each command is, by the name that the worker process knows it by; a file is imported when one of its commands is asked for."""
