@@ -58,6 +58,10 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         shown = ", ".join(_value(item) for item in value[:8])
         return shown + (f" … ({len(value)} in all)" if len(value) > 8 else "")
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{key} {_value(item)}" if not isinstance(item, dict) else f"{key} ({_value(item)})" for key, item in value.items()
+        )
     return str(value)
 
 
