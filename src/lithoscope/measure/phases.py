@@ -29,6 +29,9 @@ EDGE = (64, 256, 256)
 """Voxels read at a time where no layout says better."""
 
 
+OLDER = "the field of view was changed since this result was made; voxels that the result left out are not counted"
+
+
 @dataclass
 class PhaseCounts:
     """Voxels of each class (columns, in the order of the table), by tile and by plane along z, y and x; others are not counted."""
@@ -194,12 +197,12 @@ def measure(
     """
     from lithoscope.labels.classes_file import known_classes
     from lithoscope.labels.corrections import corrected
-    from lithoscope.labels.results import open_result
+    from lithoscope.labels.results import older_than_view, open_result
     from lithoscope.measure import structure as structures
 
     found, view = open_result(scan, result), scan.field_of_view
     classes = known_classes(scan, found.classes)
-    notes = _older(found.record.source.get("field_of_view", _ABSENT), view)
+    old = older_than_view(scan, found)
     with corrected(scan, found, readonly=True) as labels, opened_truth(scan, truth, value_map, report) as real:
         counts = count_phases(labels, classes, field_of_view=view, edge=scan.shard, report=report)
         known = two_point(labels, classes, field_of_view=view, report=report)
@@ -207,21 +210,12 @@ def measure(
         if real is not None:
             flat = scan.dimensions()[0] == 2
             agreed = against(labels, real, field_of_view=view, boundary=Boundary(flat=flat), report=report).to_json()
-    measured = {"scan": scan.name, "result": result, "notes": notes, **summary(counts, voxel=scan.voxel, correlation=known)}
+    facts = {"scan": scan.name, "result": result, "older_than_fov": old, "notes": [OLDER] if old else []}
+    measured = {**facts, **summary(counts, voxel=scan.voxel, correlation=known)}
     measured["correlation"] = correlations(classes, known, scan.voxel)
     if structure:
         measured["structure"] = structures.structure(scan, result, report=report)
     return measured if agreed is None else {**measured, "truth": Path(str(truth)).name, **agreed}
-
-
-_ABSENT = object()
-
-
-def _older(then: Any, now: FieldOfView | None) -> list[str]:
-    """A note where a result was made within another field of view than the scan has now."""
-    if then is _ABSENT or then == (None if now is None else now.to_json()):
-        return []
-    return [f"the result was made within another field of view ({then or 'the whole scan'}); voxels it left out are not counted"]
 
 
 @contextmanager

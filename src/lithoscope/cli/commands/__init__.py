@@ -30,6 +30,7 @@ COMMANDS = {
     "measure": "results:measure",
     "compare": "judging:compare",
     "report": "judging:report",
+    "clean": "cleaning:clean",
     "doctor": "machine:doctor",
 }
 """Where each command is, by the name that the worker process knows it by; a file is imported when one of its commands is asked for."""
