@@ -188,10 +188,11 @@ def test_connected_voxels_are_those_of_the_whole_volume(data):
     shape = data.draw(hnp.array_shapes(min_dims=3, max_dims=3, max_side=9))
     part = data.draw(st.floats(0.1, 0.8))
     labels = (np.random.default_rng(data.draw(st.integers(0, 1000))).random(shape) < part).astype(np.uint8)
-    found = connected(labels, [1], slab=data.draw(st.integers(1, 200)))
-    numbered, count = label(labels)
+    labels[0, 0, 0] = 2
+    found = connected(labels, [[2], [1]], edge=data.draw(st.tuples(*[st.integers(2, 9)] * 3)))[1]
+    numbered, count = label(labels == 1)
     sizes = np.bincount(numbered.ravel())[1:]
-    assert (found.components, found.voxels, found.largest) == (count, labels.sum(), sizes.max(initial=0))
+    assert (found.components, found.voxels, found.largest) == (count, (labels == 1).sum(), sizes.max(initial=0))
     for axis, name in enumerate("zyx"):
         both = (set(np.unique(numbered.take(0, axis))) & set(np.unique(numbered.take(-1, axis)))) - {0}
         assert found.across[name] == sum(sizes[n - 1] for n in both)
@@ -203,7 +204,7 @@ def test_connected_voxels_are_those_of_the_whole_volume(data):
 def test_connected_pores_end_at_the_field_of_view():
     labels = np.ones((3, 11, 11), np.uint8)
     labels[1] = 2
-    found = connected(labels, [1], field_of_view=Cylinder(5, 5, 4))
+    found = connected(labels, [[1]], field_of_view=Cylinder(5, 5, 4))[0]
     inside = np.broadcast_to(Cylinder(5, 5, 4).inside(Box.whole(labels.shape)), labels.shape)
     assert (found.components, found.voxels) == (2, (inside & (labels == 1)).sum())
     assert found.to_json()["percolates"] == {"z": False, "y": False, "x": False}

@@ -1,8 +1,4 @@
-"""Which voxels of a phase hang together: exact for the whole volume, a slab of planes in memory at a time.
-
-Slabs are labelled one after another; what meets across their border is joined, and of a component that cannot grow any more
-only its size is kept. Memory is that of one slab and of the components that cross its last plane.
-"""
+"""Which voxels of a phase hang together: exact for the whole volume, block by block, all phases at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,12 +9,10 @@ import numpy.typing as npt
 
 from lithoscope.job import Progress, Report, silent
 from lithoscope.volume.blocks import Array3D
-from lithoscope.volume.box import Box
+from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.field_of_view import FieldOfView
 
-SLAB = 16 << 20
-"""Voxels of a slab."""
-FACES = ("z-", "z+", "y-", "y+", "x-", "x+")
+EDGE = (128, 128, 128)
 
 
 @dataclass
@@ -29,20 +23,20 @@ class Connected:
     components: int = 0
     largest: int = 0
     touching: int = 0
-    """Voxels of components that touch any face of the volume or the border of the field of view."""
+    """Voxels of components that touch any face of the volume."""
     across: dict[str, int] = field(default_factory=lambda: {"z": 0, "y": 0, "x": 0})
     """Voxels of components that reach from one face of the volume to the opposite one, by axis."""
 
-    def add(self, sizes: npt.NDArray[np.int64], touched: npt.NDArray[np.uint8]) -> None:
-        """Count components that are whole: their sizes, and the faces they touch as bits in the order of `FACES`."""
+    def add(self, sizes: npt.NDArray[np.int64], faces: npt.NDArray[np.uint8]) -> None:
+        """Count whole components: their sizes, and the low and high faces along z, y and x that they touch, as bits."""
         if not len(sizes):
             return
         self.voxels += int(sizes.sum())
         self.components += len(sizes)
         self.largest = max(self.largest, int(sizes.max()))
-        self.touching += int(sizes[touched > 0].sum())
+        self.touching += int(sizes[faces & 63 > 0].sum())
         for axis, name in enumerate("zyx"):
-            both = (touched >> (2 * axis)) & 3 == 3
+            both = (faces >> (2 * axis)) & 3 == 3
             self.across[name] += int(sizes[both].sum())
 
     def to_json(self) -> dict[str, Any]:
@@ -61,79 +55,54 @@ class Connected:
 
 def connected(
     labels: Array3D,
-    ids: Sequence[int],
+    groups: Sequence[Sequence[int]],
     *,
     field_of_view: FieldOfView | None = None,
-    slab: int = SLAB,
+    edge: Triple = EDGE,
     report: Report = silent,
-) -> Connected:
-    """The components, by faces, of the voxels of any of these classes within the field of view of a label volume (z, y, x)."""
-    from scipy.ndimage import label
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+) -> list[Connected]:
+    """The components, by faces of voxels, of each group of classes of a label volume (z, y, x) within the field of view.
 
+    No class is in two groups; voxels of one group are connected whichever of its classes they are.
+    """
+    from lithoscope.labels.cleaning.components import Components
+
+    table = np.zeros(256, np.uint8)
+    for number, ids in enumerate(groups, 1):
+        table[list(ids)] = number
     shape = (labels.shape[0], labels.shape[1], labels.shape[2])
-    depth = max(1, slab // (shape[1] * shape[2]))
-    found = Connected()
-    wanted = np.zeros(256, np.bool_)
-    wanted[list(ids)] = True
-    last = np.zeros(shape[1:], np.int32)
-    open_sizes, open_faces = np.zeros(1, np.int64), np.zeros(1, np.uint8)
-    for z in range(0, shape[0], depth):
-        report(Progress(z, shape[0], "following connected voxels"))
-        box = Box((z, 0, 0), (min(z + depth, shape[0]), shape[1], shape[2]))
-        inside = None if field_of_view is None else field_of_view.inside(box)
-        mask = wanted[np.asarray(labels[box.slices])]
-        if inside is not None:
-            mask &= inside
-        numbered = np.empty(mask.shape, np.int32)
-        count = int(label(mask, output=numbered))
-        carried = len(open_sizes) - 1
-        sizes = np.concatenate([open_sizes, np.bincount(numbered.ravel(), minlength=count + 1)[1:]])
-        faces = np.concatenate([open_faces, _touched(numbered, count, box, shape, inside)])
-        meets = (last > 0) & (numbered[0] > 0)
-        a, b = last[meets], numbered[0][meets] + carried
-        graph = coo_array((np.ones(len(a), np.bool_), (a, b)), shape=(len(sizes), len(sizes)))
-        groups, group = connected_components(graph, directed=False)
-        # Number 0 is the background of either slab, alone in its group; the others keep the order of their first member.
-        group_sizes = np.bincount(group, weights=sizes, minlength=groups).astype(np.int64)
-        group_faces = np.zeros(groups, np.uint8)
-        np.bitwise_or.at(group_faces, group, faces)
-        of_slab = np.concatenate([[0], group[carried + 1 :]]).astype(np.int32)
-        plane = of_slab[numbered[-1]]
-        if box.stop[0] == shape[0]:
-            growing = np.zeros(groups, np.bool_)
-        else:
-            growing = np.bincount(plane.ravel(), minlength=groups) > 0
-        growing[group[0]] = False
-        closed = ~growing
-        closed[group[0]] = False
-        found.add(group_sizes[closed], group_faces[closed])
-        renumbered = np.zeros(groups, np.int32)
-        renumbered[growing] = np.arange(1, int(growing.sum()) + 1)
-        last = renumbered[plane]
-        open_sizes = np.concatenate([[0], group_sizes[growing]])
-        open_faces = np.concatenate([[0], group_faces[growing]]).astype(np.uint8)
-    report(Progress(shape[0], shape[0], "followed connected voxels"))
+    source = labels if field_of_view is None else _Viewed(labels, field_of_view)
+    found = [Connected() for _ in groups]
+    message = "following connected voxels"
+    every = Components(source, Box.whole(shape), edge, lambda block: table[block], report=_half(report, 0), message=message)
+    told = _half(report, 1)
+    for part in every:
+        told(Progress(part.index, len(every.boxes), message))
+        for number, one in enumerate(found, 1):
+            own = (part.keys == number) & (part.crossing < 0)
+            one.add(part.sizes[own], part.faces[own])
+    whole = every.all_crossing()
+    for number, one in enumerate(found, 1):
+        own = whole.keys == number
+        one.add(whole.sizes[own], whole.faces[own])
+    told(Progress(1, 1, message))
     return found
 
 
-def _touched(
-    numbered: npt.NDArray[np.int32], count: int, box: Box, shape: tuple[int, int, int], inside: npt.NDArray[np.bool_] | None
-) -> npt.NDArray[np.uint8]:
-    """Which faces each component of a slab touches, as bits; with a field of view, bit 6 is its border."""
-    faces = np.zeros(count + 1, np.uint8)
-    planes = {0: numbered[0] if box.start[0] == 0 else None, 1: numbered[-1] if box.stop[0] == shape[0] else None}
-    planes |= {2: numbered[:, 0], 3: numbered[:, -1], 4: numbered[:, :, 0], 5: numbered[:, :, -1]}
-    for bit, plane in planes.items():
-        if plane is not None:
-            faces[np.unique(plane)] |= np.uint8(1 << bit)
-    if inside is not None:
-        whole = np.broadcast_to(inside, numbered.shape)
-        for axis in (1, 2):
-            ahead, behind = [slice(None)] * 3, [slice(None)] * 3
-            ahead[axis], behind[axis] = slice(1, None), slice(None, -1)
-            a, b = tuple(ahead), tuple(behind)
-            faces[np.unique(numbered[a][~whole[b]])] |= np.uint8(64)
-            faces[np.unique(numbered[b][~whole[a]])] |= np.uint8(64)
-    return faces[1:]
+class _Viewed:
+    """Labels (z, y, x) that are 0 outside the field of view."""
+
+    def __init__(self, labels: Array3D, view: FieldOfView) -> None:
+        self._labels, self._view = labels, view
+        self.shape, self.dtype = labels.shape, labels.dtype
+
+    def __getitem__(self, key: tuple[slice, slice, slice]) -> npt.NDArray[np.uint8]:
+        starts, stops = zip(*(part.indices(n)[:2] for part, n in zip(key, self.shape, strict=True)), strict=True)
+        block = np.asarray(self._labels[key])
+        inside = self._view.inside(Box(starts, stops))
+        return block if inside is None else np.multiply(block, inside, dtype=np.uint8)
+
+
+def _half(report: Report, number: int) -> Report:
+    """The report of the first or the second look at the volume."""
+    return lambda p: report(Progress(round(1000 * (number + p.fraction) / 2), 1000, p.message))

@@ -1,5 +1,5 @@
-"""What the phases look like beyond their amounts: what is connected, and how much surface there is. Reads the result twice
-for each connected phase and once for surfaces, so it is asked for, not done after each correction."""
+"""What the phases look like beyond their amounts: what is connected, and how much surface there is. Reads the result up to
+five times, so it is asked for, not done after each correction."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -20,18 +20,15 @@ def structure(scan: "Scan", result: str, *, report: Report = silent) -> dict[str
     found = open_result(scan, result)
     classes = known_classes(scan, found.classes)
     porous = [c.id for c in classes if c.porosity > 0]
-    wanted: dict[str, list[int]] = {str(c.id): [c.id] for c in classes}
-    if len(porous) > 1:
-        wanted["pore_space"] = porous
-    steps = len(wanted) + 1
     answer: dict[str, Any] = {}
+    view, steps = scan.field_of_view, 3 if len(porous) > 1 else 2
     with corrected(scan, found, readonly=True) as labels:
-        for number, (name, ids) in enumerate(wanted.items()):
-            part = _part(report, number, steps)
-            joined = connected(labels, ids, field_of_view=scan.field_of_view, report=part)
-            if joined.voxels:
-                answer[name] = joined.to_json()
-        crossed, pairs = crossings(labels, classes, field_of_view=scan.field_of_view, report=_part(report, steps - 1, steps))
+        joined = connected(labels, [[id] for id in classes.ids], field_of_view=view, report=_part(report, 0, steps))
+        answer |= {str(id): one.to_json() for id, one in zip(classes.ids, joined, strict=True) if one.voxels}
+        if len(porous) > 1:
+            pores = connected(labels, [porous], field_of_view=view, report=_part(report, 1, steps))[0]
+            answer["pore_space"] = pores.to_json()
+        crossed, pairs = crossings(labels, classes, field_of_view=view, report=_part(report, steps - 1, steps))
     return {"connected": answer, "neighbours": "voxels that share a face", "surface": surfaces(crossed, pairs, classes, scan.voxel)}
 
 

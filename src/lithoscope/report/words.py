@@ -50,9 +50,7 @@ def paragraph(
             f"Phase fractions are parts of the labelled voxels inside the field of view; their 95 % sampling intervals come from a {by}."
         )
         if "none" in by:
-            said[-1] = (
-                "Phase fractions are parts of the labelled voxels inside the field of view; the volume is too small for an interval."
-            )
+            said[-1] = "Phase fractions are parts of the labelled voxels inside the field of view; the volume is too small for an interval."
         if any("structure" in m for m in measured):
             said.append(
                 "Connected components share faces of voxels; surface areas were estimated by Crofton's formula from crossings in "
