@@ -124,8 +124,8 @@ class Segmenter(ABC):
         """What was fitted, as arrays, for `saving`; raises `NotFittedError` before `fit`."""
 
     @abstractmethod
-    def restore(self, state: dict[str, npt.NDArray[Any]]) -> Self:
-        """Take up what `state` gave."""
+    def restore(self, state: dict[str, npt.NDArray[Any]], classes: ClassTable) -> Self:
+        """Take up what `state` and `classes_` gave."""
 
     @property
     @abstractmethod

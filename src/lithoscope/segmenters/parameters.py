@@ -71,6 +71,12 @@ def _described(f: Field[Any], hint: Any) -> Parameter:
     return Parameter(name=f.name, type=hint, default=f.default, choices=choices, **about)
 
 
+def settings(method: Any) -> dict[str, Any]:
+    """Every parameter of a segmenter with its value, defaults included, as plain JSON."""
+    found = {p.name: getattr(method, p.name) for p in parameters(type(method))}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+
+
 def configured(method: type[Configured], given: Mapping[str, Any]) -> Configured:
     """A segmenter of this class with the given parameters, text converted and every bound checked."""
     known = {p.name: p for p in parameters(method)}
@@ -106,7 +112,7 @@ def _as_type(p: Parameter, hint: Any, value: Any) -> Any:
             return None
         return _as_type(p, next(a for a in arguments if a is not type(None)), value)
     if origin is tuple:
-        items = value.replace(";", ",").split(",") if isinstance(value, str) else value
+        items = value.replace(";", ",").split(",") if isinstance(value, str) else (value,) if isinstance(value, (int, float)) else value
         return tuple(_as_type(p, arguments[0], item) for item in items if item != "")
     try:
         if hint is bool:

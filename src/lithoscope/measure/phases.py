@@ -1,0 +1,185 @@
+"""How much of each phase there is within the field of view, in which slices, and how well it agrees with a truth."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lithoscope.classes import ClassTable
+from lithoscope.errors import InputError
+from lithoscope.job import Progress, Report, silent
+from lithoscope.measure.intervals import CONFIDENCE, sampling_intervals, tile_edges
+from lithoscope.scores.segmentation import Confusion
+from lithoscope.volume.blocks import Array3D, blocks, read
+from lithoscope.volume.box import Box, Triple
+from lithoscope.volume.field_of_view import FieldOfView
+from lithoscope.volume.voxel import Voxel
+
+if TYPE_CHECKING:
+    from lithoscope.volume.scan import Scan
+
+if TYPE_CHECKING:
+    pass
+
+EDGE = (64, 256, 256)
+"""Voxels read at a time where no layout says better."""
+
+
+@dataclass
+class PhaseCounts:
+    """Voxels of each class (columns, in the order of the table), by tile and by plane along z, y and x; others are not counted."""
+
+    classes: ClassTable
+    shape: Triple
+    tiles: npt.NDArray[np.int64] = field(init=False)
+    profiles: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]] = field(init=False)
+    unlabelled: int = 0
+
+    def __post_init__(self) -> None:
+        self.edges = tile_edges(self.shape)
+        z, y, x = (len(e) - 1 for e in self.edges)
+        self.tiles = np.zeros((z, y, x, len(self.classes)), np.int64)
+        a, b, c = (np.zeros((n, len(self.classes)), np.int64) for n in self.shape)
+        self.profiles = (a, b, c)
+
+    def add(self, box: Box, labels: npt.NDArray[np.uint8], inside: npt.NDArray[np.bool_] | None) -> None:
+        """Count a block (z, y, x) that lies at `box`."""
+        if inside is not None:
+            labels = np.where(inside, labels, np.uint8(0))
+        counted = 0
+        for column, id in enumerate(self.classes.ids):
+            mask = labels == id
+            plane = mask.sum(axis=0, dtype=np.int32)
+            along = (mask.reshape(len(mask), -1).sum(axis=1), plane.sum(axis=1), plane.sum(axis=0))
+            for profile, values, a, b in zip(self.profiles, along, box.start, box.stop, strict=True):
+                profile[a:b, column] += values
+            counted += int(along[0].sum())
+            self._add_to_tiles(box, mask, column)
+        within = labels.size if inside is None else int(np.count_nonzero(np.broadcast_to(inside, labels.shape)))
+        self.unlabelled += within - counted
+
+    def _add_to_tiles(self, box: Box, mask: npt.NDArray[np.bool_], column: int) -> None:
+        cuts = []
+        for edges, a, b in zip(self.edges, box.start, box.stop, strict=True):
+            first, last = (int(np.searchsorted(edges, place, side="right")) - 1 for place in (a, b - 1))
+            cuts.append([(i, slice(max(int(edges[i]), a) - a, min(int(edges[i + 1]), b) - a)) for i in range(first, last + 1)])
+        for i, z in cuts[0]:
+            for j, y in cuts[1]:
+                for k, x in cuts[2]:
+                    self.tiles[i, j, k, column] += np.count_nonzero(mask[z, y, x])
+
+    @property
+    def totals(self) -> npt.NDArray[np.int64]:
+        """Voxels of each class."""
+        totals: npt.NDArray[np.int64] = self.profiles[0].sum(axis=0)
+        return totals
+
+
+def count_phases(
+    labels: Array3D,
+    classes: ClassTable,
+    *,
+    field_of_view: FieldOfView | None = None,
+    truth: Array3D | None = None,
+    edge: Triple = EDGE,
+    report: Report = silent,
+) -> tuple[PhaseCounts, Confusion | None]:
+    """The phases of a label volume (z, y, x), block by block, and its confusion with a truth of the same shape."""
+    shape = (labels.shape[0], labels.shape[1], labels.shape[2])
+    if truth is not None and tuple(truth.shape) != shape:
+        raise InputError(f"the truth has shape {tuple(truth.shape)}, the scan {shape}; give a truth of the same grid")
+    counts, confusion = PhaseCounts(classes, shape), None if truth is None else Confusion()
+    todo = blocks(Box.whole(shape), edge)
+    for done, box in enumerate(todo):
+        report(Progress(done, len(todo), "measuring"))
+        inside = None if field_of_view is None else field_of_view.inside(box)
+        block = read(labels, box)
+        counts.add(box, block, inside)
+        if confusion is not None and truth is not None:
+            confusion.add(read(truth, box), block, inside)
+    report(Progress(len(todo), len(todo), "measured"))
+    return counts, confusion
+
+
+def summary(counts: PhaseCounts, *, voxel: Voxel | None = None) -> dict[str, Any]:
+    """Fractions, porosity, their sampling intervals and the profiles, as plain JSON."""
+    totals = counts.totals
+    total = int(totals.sum())
+    if not total:
+        raise InputError(
+            f"no voxel within the field of view has one of the classes {counts.classes.summary()}; there is nothing to measure"
+        )
+    porosities = np.array([c.porosity for c in counts.classes])
+    weights = np.vstack([np.eye(len(counts.classes)), porosities])
+    values = (weights @ totals / total).tolist()
+    tiles = counts.tiles.reshape(-1, len(counts.classes))
+    intervals = sampling_intervals(tiles, weights)
+    bounds: list[tuple[float | None, float | None]] = [(None, None)] * len(weights) if intervals is None else [*intervals]
+    phases = {}
+    for c, value, (low, high), voxels in zip(counts.classes, values, bounds, totals.tolist(), strict=False):
+        phases[str(c.id)] = {"name": c.name, "fraction": value, "low": low, "high": high, "voxels": voxels}
+        if voxel is not None:
+            phases[str(c.id)]["volume"] = voxels * float(np.prod(voxel.size))
+    kept = int((tiles.sum(axis=1) > 0).sum())
+    return {
+        "phases": phases,
+        "porosity": values[-1],
+        "porosity_low": bounds[-1][0],
+        "porosity_high": bounds[-1][1],
+        "interval": {
+            "confidence": CONFIDENCE,
+            "covers": "what another part of the same material would give; not the errors of the segmentation",
+            "by": f"bootstrap over {kept} tiles" if intervals else f"none: {kept} tiles are too few",
+        },
+        "voxels": total,
+        "unlabelled": counts.unlabelled,
+        "volume_unit": None if voxel is None else f"{voxel.symbol}³",
+        "profiles": {axis: _profile(counts.classes, planes) for axis, planes in zip("zyx", counts.profiles, strict=True)},
+    }
+
+
+def _profile(classes: ClassTable, planes: npt.NDArray[np.int64]) -> dict[str, list[float | None]]:
+    """The fraction of each class in each plane; None where nothing was counted."""
+    sums = planes.sum(axis=1)
+    parts = np.round(planes / np.maximum(sums, 1)[:, None], 6)
+    return {
+        str(id): [value if some else None for value, some in zip(column.tolist(), sums, strict=True)]
+        for id, column in zip(classes.ids, parts.T, strict=True)
+    }
+
+
+def agreement(confusion: Confusion) -> dict[str, Any]:
+    """Intersection over union, Dice, precision and recall by class, and the mean, as plain JSON."""
+    ids = confusion.classes
+    if not ids:
+        raise InputError("the truth holds no class within the field of view; there is nothing to compare with")
+    scores = {"iou": confusion.iou, "dice": confusion.dice, "precision": confusion.precision, "recall": confusion.recall}
+    found: dict[str, Any] = {name: {str(id): _number(score(id)) for id in ids} for name, score in scores.items()}
+    return {**found, "mean_iou": confusion.mean_iou, "accuracy": confusion.accuracy}
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+def measure(scan: "Scan", result: str, *, truth: str | None = None, report: Report = silent) -> dict[str, Any]:
+    """The phases of a result, corrections included, and how well it agrees with a truth: another result of the scan."""
+    from lithoscope.labels.classes_file import known_classes
+    from lithoscope.labels.corrections import corrected
+    from lithoscope.labels.results import open_result
+
+    found = open_result(scan, result)
+    classes = known_classes(scan, found.classes)
+    against = None if truth is None else open_result(scan, truth)
+    with corrected(scan, found, readonly=True) as labels:
+        counts, confusion = count_phases(
+            labels,
+            classes,
+            field_of_view=scan.field_of_view,
+            truth=None if against is None else against.array,
+            edge=scan.shard,
+            report=report,
+        )
+    measured = {"scan": scan.name, "result": result, **summary(counts, voxel=scan.voxel)}
+    return measured if confusion is None else {**measured, "truth": truth, **agreement(confusion)}

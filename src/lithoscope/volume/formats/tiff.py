@@ -1,0 +1,250 @@
+"""TIFF stacks: plain, BigTIFF, OME-TIFF and ImageJ, by tifffile, with every way a damaged file can fail turned into one line."""
+
+import logging
+import struct
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+from lithoscope.errors import InputError, UnreadableError
+from lithoscope.volume.box import Triple
+from lithoscope.volume.formats.source import COLOUR, DAMAGE, MULTICHANNEL, by, checked_shape, one_line, stored_dtype
+from lithoscope.volume.voxel import Voxel, unit_named
+
+SMALLEST_DIRECTORY = 30
+"""Bytes that a page's directory takes at least; more pages than fit into the file are a loop."""
+GREY = (0, 1)
+"""MINISWHITE and MINISBLACK; a missing tag reads as the first."""
+TIFF_DAMAGE = (*DAMAGE, tifffile.TiffFileError, struct.error)
+
+
+@contextmanager
+def _understood(path: Path) -> Iterator[list[str]]:
+    """Any way tifffile fails inside becomes an `UnreadableError`; yields what tifffile logged as an error."""
+    said: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    listener = Listener(logging.ERROR)
+    logger = logging.getLogger("tifffile")
+    propagate = logger.propagate
+    logger.addHandler(listener)
+    logger.propagate = False
+    try:
+        yield said
+    except InputError:
+        raise
+    except TIFF_DAMAGE as error:
+        raise UnreadableError(f"{path} is damaged or of a kind that cannot be read: {one_line(error)}") from error
+    finally:
+        logger.removeHandler(listener)
+        logger.propagate = propagate
+
+
+class TiffSource:
+    """The first image series of a TIFF file as (z, y, x)."""
+
+    shape: Triple
+    dtype: np.dtype[Any]
+    voxel: Voxel | None
+    metadata: dict[str, Any]
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: tifffile.TiffFile | None = None
+        try:
+            with _understood(path) as said:
+                self._file = tifffile.TiffFile(path)
+                self._inspect(self._file, path.stat().st_size)
+                if said:
+                    raise UnreadableError(f"{path} is damaged: {said[0].split('> ')[-1][:120]}")
+        except InputError:
+            self.close()
+            raise
+        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="tiff")
+
+    def _inspect(self, file: tifffile.TiffFile, size: int) -> None:
+        if len(file.pages) * SMALLEST_DIRECTORY > size:
+            raise UnreadableError(f"{self.path} lists more pages than it can hold; it is damaged")
+        if not file.series:
+            raise UnreadableError(f"{self.path} holds no image")
+        series, first = file.series[0], file.pages.first
+        axes, sizes = str(series.axes), tuple(int(n) for n in series.shape)
+        self._refuse_colour(first, axes, sizes)
+        if len(file.series) > 1:
+            others = ", ".join(by(tuple(s.shape)) for s in file.series[:4])
+            if any(s.shape != series.shape or s.dtype != series.dtype for s in file.series):
+                raise UnreadableError(
+                    f"{self.path} holds images of different sizes or types ({others}); export the one you mean as a stack of its own"
+                )
+        raw = series.dtype
+        if raw is None:
+            raise UnreadableError(f"{self.path} does not say of which type its values are; it is damaged")
+        if 0 in sizes or not sizes:
+            raise UnreadableError(f"{self.path} is empty: its image is {by(sizes) or '0'} pixels")
+        self.dtype = stored_dtype(raw, self.path)
+        self._pages: list[Any] = [page for s in file.series for page in s.pages]
+        self.shape = checked_shape(self._volume(axes, sizes, len(file.series)), raw, self.path)
+        self._raw = np.dtype(raw)
+        self._refuse_absurd(first, size)
+        contiguous = series.dataoffset is not None and len(file.series) == 1 and self._raw.kind in "iuf"
+        contiguous = contiguous and self._raw.itemsize * 8 == first.bitspersample and first.fillorder == 1
+        self._offset: int | None = int(series.dataoffset) if contiguous else None
+        if contiguous and self._offset is not None:
+            needed = self._offset + int(np.prod(self.shape)) * self._raw.itemsize
+            if needed > size:
+                raise UnreadableError(f"{self.path} is cut short: it should have {needed} bytes and has {size}; copy it again")
+        self._order = np.dtype(raw).newbyteorder(file.byteorder)
+        self.voxel = voxel_size(file)
+        self.metadata = {"format": _kind(file), "name": self.path.name, "dtype": str(self._raw)}
+        if first.bitspersample != self._raw.itemsize * 8:
+            self.metadata["bits"] = int(first.bitspersample)
+        if int(first.photometric) == 0 and 262 in first.tags:
+            self.metadata["white_is_zero"] = True
+
+    def _refuse_colour(self, first: Any, axes: str, sizes: tuple[int, ...]) -> None:
+        photometric = getattr(first.photometric, "name", str(first.photometric))
+        if "S" in axes and sizes[axes.index("S")] != 1:
+            raise UnreadableError(f"{self.path} has {sizes[axes.index('S')]} values a pixel ({photometric}), not one grey value; {COLOUR}")
+        if int(first.photometric) == 3:
+            raise UnreadableError(f"{self.path} is coloured by a palette, its values are not grey levels; {COLOUR}")
+        if int(first.photometric) not in (0, 1, 32803, 34892, 51177):
+            raise UnreadableError(f"{self.path} is of the colour space {photometric}, not grey; {COLOUR}")
+
+    def _refuse_absurd(self, first: Any, size: int) -> None:
+        """A page that decodes to far more than the file could hold is damage; decoding it would take all memory."""
+        plane = self.shape[1] * self.shape[2] * self._raw.itemsize
+        if int(first.compression) == 1 and len(self._pages) <= 1 and plane // 8 * first.bitspersample // self._raw.itemsize > size + 8:
+            raise UnreadableError(f"{self.path} is cut short: its image needs {plane} bytes and the file has {size}")
+        if plane > 1 << 28 and plane > size * 100_000:
+            raise UnreadableError(f"{self.path} says that a page takes {plane} bytes, but the file has only {size}; it is damaged")
+
+    def _volume(self, axes: str, sizes: tuple[int, ...], count: int) -> tuple[int, ...]:
+        """The (z, y, x) of a series: the one long axis beside y and x is z, whatever the file calls it."""
+        plain = [(a, n) for a, n in zip(axes, sizes, strict=True) if a not in "YXS"]
+        if "Y" not in axes or "X" not in axes:
+            raise UnreadableError(f"{self.path} has the axes {axes} of {by(sizes)}; a scan has planes of y and x")
+        long = [(a, n) for a, n in plain if n > 1]
+        if count > 1:
+            long = [*long, ("series", count)]
+        if len(long) > 1 or (long and long[0][0] == "C" and long[0][1] < 5):
+            names = {"C": "channels", "T": "time points", "Z": "slices"}
+            what = " and ".join(f"{n} {names.get(a, a)}" for a, n in long)
+            raise UnreadableError(f"{self.path} holds {what}; {MULTICHANNEL}")
+        return (long[0][1] if long else 1, sizes[axes.index("Y")], sizes[axes.index("X")])
+
+    def planes(self, z0: int, z1: int) -> npt.NDArray[Any]:
+        """The planes z0 ≤ z < z1, (z1 - z0, y, x)."""
+        if self._offset is not None:
+            return self._contiguous(z0, z1)
+        out = np.empty((z1 - z0, *self.shape[1:]), self.dtype)
+        with _understood(self.path):
+            if len(self._pages) < self.shape[0]:
+                return self._deep(z0, z1)
+            for _ in self._pool.map(lambda z: self._page(z, out[z - z0]), range(z0, z1)):
+                pass
+        return out
+
+    def _page(self, z: int, out: npt.NDArray[Any]) -> None:
+        page = self._pages[z]
+        if page is None:
+            raise UnreadableError(f"{self.path} lacks its page {z}; it is damaged")
+        plane = page.asarray(maxworkers=1)
+        if plane.size != out.size:
+            raise UnreadableError(
+                f"page {z} of {self.path} is {by(plane.shape)}, the first {by(out.shape)} pixels; {self.path.name} is damaged"
+            )
+        out[...] = plane.reshape(out.shape)
+
+    def _deep(self, z0: int, z1: int) -> npt.NDArray[Any]:
+        """Planes of a page that holds the whole volume (tiled in depth): decoded at once."""
+        assert self._file is not None
+        whole = self._file.series[0].asarray().reshape(self.shape)
+        return np.ascontiguousarray(whole[z0:z1], dtype=self.dtype)
+
+    def _contiguous(self, z0: int, z1: int) -> npt.NDArray[Any]:
+        plane = self.shape[1] * self.shape[2]
+        assert self._offset is not None
+        return read_values(self.path, self._offset + z0 * plane * self._raw.itemsize, (z1 - z0, *self.shape[1:]), self._order, self.dtype)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        pool = getattr(self, "_pool", None)
+        if pool is not None:
+            pool.shutdown(wait=True)
+
+
+def read_values(path: Path, offset: int, shape: Triple, order: np.dtype[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Values that lie one after the other in a file, as an array of `shape` in `dtype`."""
+    out = np.empty(shape, order)
+    with path.open("rb", buffering=0) as file:
+        file.seek(offset)
+        view, done = memoryview(out.reshape(-1).view(np.uint8).data), 0
+        while done < len(view):
+            step = file.readinto(view[done : done + (1 << 26)])
+            if not step:
+                raise UnreadableError(
+                    f"{path} is cut short: {len(view) - done} bytes are missing after byte {offset + done}; copy it again"
+                )
+            done += step
+    return out.astype(dtype, copy=False)
+
+
+def _kind(file: tifffile.TiffFile) -> str:
+    if file.is_ome:
+        return "OME-TIFF"
+    if file.is_imagej:
+        return "ImageJ TIFF"
+    return "BigTIFF" if file.is_bigtiff else "TIFF"
+
+
+def voxel_size(file: tifffile.TiffFile) -> Voxel | None:
+    """The voxel size that a TIFF states, or None: OME and ImageJ give three axes, a plain resolution the plane's, taken for all three."""
+    try:
+        if file.is_ome and file.ome_metadata:
+            return _ome_voxel(file.ome_metadata)
+        return _tag_voxel(file)
+    except (*TIFF_DAMAGE, InputError):
+        return None
+
+
+def _ome_voxel(text: str) -> Voxel | None:
+    pixels = tifffile.xml2dict(text)["OME"]["Image"]
+    pixels = (pixels[0] if isinstance(pixels, list) else pixels)["Pixels"]
+    if "PhysicalSizeX" not in pixels:
+        return None
+    unit = unit_named(str(pixels.get("PhysicalSizeXUnit", "µm")))
+    x = float(pixels["PhysicalSizeX"])
+    y = float(pixels.get("PhysicalSizeY", x))
+    return Voxel((float(pixels.get("PhysicalSizeZ", y)), y, x), unit)
+
+
+def _tag_voxel(file: tifffile.TiffFile) -> Voxel | None:
+    """From the resolution tags: ImageJ names the unit and the spacing; else inch and centimetre count, except a printer's 72–600 dpi."""
+    tags, imagej = file.pages.first.tags, file.imagej_metadata or {}
+    if 282 not in tags or 283 not in tags:
+        return None
+    (xn, xd), (yn, yd) = tags[282].value, tags[283].value
+    if not (xn and xd and yn and yd):
+        return None
+    x, y = xd / xn, yd / yn
+    if imagej:
+        named = str(imagej.get("unit", "")).encode().decode("unicode_escape", "replace").strip("\x00")
+        if named in ("", "pixel", "pixels"):
+            return None
+        return Voxel((float(imagej.get("spacing", y)), y, x), unit_named(named))
+    code = int(tags[296].value) if 296 in tags else 2
+    if code == 3 and x < 0.02:
+        return Voxel((y, y, x), "centimeter")
+    if code == 2 and x < 1 / 1200:
+        return Voxel((y, y, x), "inch")
+    return None
