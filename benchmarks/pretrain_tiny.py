@@ -10,6 +10,7 @@ scored on, nor anything else under `labelled/` and `retrieval/` is read.
 
 import argparse
 import io
+import signal
 import sys
 import zipfile
 from pathlib import Path
@@ -81,7 +82,7 @@ def main() -> None:
     parser.add_argument("--position", choices=["conv", "none", "learned"], default="conv")
     parser.add_argument("--simulated", type=int, default=40)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2, help="threads that share a batch; the weights do not depend on them")
     given = parser.parse_args()
 
     import torch
@@ -90,7 +91,7 @@ def main() -> None:
     from lithoscope.training.selfsupervised.crops import Source
     from lithoscope.training.selfsupervised.loop import Plan, Schedule, pretrain
 
-    torch.set_num_threads(given.threads)
+    torch.set_num_threads(1)
     scans = training_scans(given.data, given.simulated)
     if given.stage == "finish":
         from lithoscope.features.basis import finish
@@ -107,12 +108,13 @@ def main() -> None:
         side=14 * given.patch if mae else 12 * given.patch,
         local_side=6 * given.patch,
     )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     start = None
     if given.start:
         from lithoscope.features.backbones import open_backbone
 
         start = open_backbone(given.start).network
-    pretrain(sources, given.output, plan, start=start, device=given.device)
+    pretrain(sources, given.output, plan, start=start, device=given.device, workers=given.threads)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ network modules and so imports torch as it is loaded: import it inside functions
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,6 @@ class VitConfig:
     qkv_bias: bool = True
     epsilon: float = 1e-6
     antialias: bool = False
-    offset: float = 0.0
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
 
@@ -61,7 +60,7 @@ class VitConfig:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         known = {f.name for f in fields(cls)}
-        given = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in known}
+        given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in known}
         return cls(**given)
 
 
@@ -171,15 +170,11 @@ class Embeddings(nn.Module):
 
     def places(self, rows: int, columns: int) -> Tensor:
         """Learnt places (1, 1 + rows · columns, channels), interpolated to this grid."""
-        places, side = self.position_embeddings, self.config.grid
+        places, side = cast(Tensor, self.position_embeddings), self.config.grid
         if (rows, columns) == (side, side):
             return places
         square = places[:, 1:].reshape(1, side, side, -1).permute(0, 3, 1, 2).float()
-        if self.config.offset:
-            factors = ((rows + self.config.offset) / side, (columns + self.config.offset) / side)
-            resized = functional.interpolate(square, scale_factor=factors, mode="bicubic", antialias=self.config.antialias)
-        else:
-            resized = functional.interpolate(square, size=(rows, columns), mode="bicubic", antialias=self.config.antialias)
+        resized = functional.interpolate(square, size=(rows, columns), mode="bicubic", antialias=self.config.antialias)
         return torch.cat([places[:, :1], resized.permute(0, 2, 3, 1).flatten(1, 2).to(places.dtype)], 1)
 
     def forward(self, pixels: Tensor, masked: Tensor | None = None) -> Tensor:
@@ -241,7 +236,9 @@ class Vit(nn.Module):
 
     def normalised(self, pixels: Tensor) -> Tensor:
         """Grey images (batch, 1, y, x) whose window lies at 0…1, as this network wants them."""
-        mean, std = (torch.tensor(v, dtype=pixels.dtype, device=pixels.device).view(1, -1, 1, 1) for v in (self.config.mean, self.config.std))
+        mean, std = (
+            torch.tensor(v, dtype=pixels.dtype, device=pixels.device).view(1, -1, 1, 1) for v in (self.config.mean, self.config.std)
+        )
         return (pixels.expand(-1, self.config.channels, -1, -1) - mean) / std
 
     def forward(self, pixels: Tensor, masked: Tensor | None = None, *, drop_path: float = 0.0) -> Tensor:

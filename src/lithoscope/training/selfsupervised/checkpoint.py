@@ -38,7 +38,9 @@ def load(folder: Path, objective: nn.Module, optimiser: torch.optim.Optimizer, a
         tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     for key, value in about.items():
         if saved.get(key) != value:
-            raise InputError(f"{folder} holds a training with {key} {saved.get(key)}, not {value}; choose another folder or the same settings")
+            raise InputError(
+                f"{folder} holds a training with {key} {saved.get(key)}, not {value}; choose another folder or the same settings"
+            )
     objective.load_state_dict({n.removeprefix("objective."): t for n, t in tensors.items() if n.startswith("objective.")})
     whole = optimiser.state_dict()
     states: dict[int, dict[str, Tensor]] = {}

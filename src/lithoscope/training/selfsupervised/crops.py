@@ -106,7 +106,9 @@ class Pool:
         starts = [int(rng.integers(0, max(1, size - self.edge + 1))) for size in source.array.shape]
         return np.asarray(source.array[tuple(slice(a, a + self.edge) for a in starts)])
 
-    def anchor(self, block: npt.NDArray[Any], source: Source, rng: np.random.Generator, margin: float) -> tuple[int, int, tuple[float, float]]:
+    def anchor(
+        self, block: npt.NDArray[Any], source: Source, rng: np.random.Generator, margin: float
+    ) -> tuple[int, int, tuple[float, float]]:
         """A plane and a place on it: (axis, index, (row, column)), `margin` voxels from the border where the block allows."""
         axes = [a for a in range(3) if min(s for i, s in enumerate(block.shape) if i != a) >= self.thinnest]
         axis = int(rng.choice(axes)) if axes and not source.separate_slices else 0

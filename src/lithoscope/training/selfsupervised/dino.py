@@ -94,19 +94,23 @@ class Dino(nn.Module):
     def backbone(self) -> Vit:
         return self.teacher
 
-    def loss(self, crops: Crops, step: int, batch: int, generator: torch.Generator, how: Augmentation, device: str) -> tuple[Tensor, dict[str, Any]]:
+    def draw(self, crops: Crops, step: int, batch: int, generator: torch.Generator, how: Augmentation) -> list[tuple[Tensor, ...]]:
+        """What a step learns from, in one shard, for centres and KoLeo want the whole batch: which patches of the global views
+        to hide, then the views, the two global ones first."""
+        views = [degraded(toned(v, generator, how), generator, how) for v in crops.multiple(step, batch)]
+        patches = (crops.side // self.student.config.patch) ** 2
+        return [(self._masks(2 * batch, patches, generator), *views)]
+
+    def loss(self, drawn: tuple[Tensor, ...], device: str) -> tuple[Tensor, dict[str, Any]]:
         """DINO between all pairs of different views, with iBOT and KoLeo as asked, and the parts."""
         s = self.settings
-        views = [
-            self.student.normalised(degraded(toned(v, generator, how), generator, how).to(device)) for v in crops.multiple(step, batch)
-        ]
+        views = [self.student.normalised(view.to(device)) for view in drawn[1:]]
         whole, parts_of = torch.cat(views[:2]), views[2:]
         with torch.no_grad():
             seen = self.teacher(whole)
             logits = self.teacher_head(seen[:, 0]).float()
             answers = functional.softmax((logits - self.centre) / s.teacher_temperature, -1).chunk(2)
-        count = seen.shape[1] - self.teacher.prefix
-        masked = self._masks(len(whole), count, generator).to(device) if s.ibot else None
+        masked = drawn[0].to(device) if s.ibot else None
         tokens = self.student(whole, masked, drop_path=s.drop_path)
         words = list(self.student_head(tokens[:, 0]).chunk(2))
         if parts_of:

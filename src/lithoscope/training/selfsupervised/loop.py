@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -78,18 +79,18 @@ def pretrain(
     *,
     start: Vit | None = None,
     device: str = "cpu",
+    workers: int = 1,
     stop_after: int | None = None,
     report: Report = silent,
 ) -> Vit:
     """The backbone that `plan` makes of these scans, also written to `output` with its log and checkpoint.
 
     A training that lies in `output` already is gone on with. `stop_after` ends this call after so many steps in all.
+    `workers`: how many threads work on the shards of a batch; the weights do not depend on it.
     """
     objective = _objective(plan, start).to(device)
     optimiser = torch.optim.AdamW(_groups(objective), lr=plan.schedule.rate, betas=(0.9, 0.95 if plan.objective == "mae" else 0.999))
-    crops = Crops(
-        Pool(sources, plan.seed, plan.blocks, plan.edge, plan.refresh), plan.side, plan.local_side, plan.locals, plan.zooms
-    )
+    crops = Crops(Pool(sources, plan.seed, plan.blocks, plan.edge, plan.refresh), plan.side, plan.local_side, plan.locals, plan.zooms)
     about = {"objective": plan.objective, "network": _plain(plan.network.to_json()), "seed": plan.seed}
     output.mkdir(parents=True, exist_ok=True)
     folder = output / "checkpoint"
@@ -99,28 +100,23 @@ def pretrain(
     _forget(log, first)
     last = min(plan.schedule.steps, stop_after or plan.schedule.steps)
     saved = started = time.monotonic()
+    done = first
     try:
-        for step in range(first, last):
-            said = _step(objective, optimiser, crops, plan, step, device)
-            seconds = time.monotonic() - started
-            with log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, **said, "seconds": round(seconds, 1)}) + "\n")
-            if time.monotonic() - saved > 60 * plan.schedule.minutes_between_checkpoints:
-                _keep(output, step + 1, objective, optimiser, about)
-                saved = time.monotonic()
-            left = seconds / (step + 1 - first) * (plan.schedule.steps - step - 1)
-            report(Progress(step + 1, plan.schedule.steps, f"loss {said['loss']:.3f}, {left / 60:.0f} min left"))
+        with ThreadPoolExecutor(workers) as pool:
+            for step in range(first, last):
+                said = _step(objective, optimiser, crops, plan, step, device, pool)
+                done, seconds = step + 1, time.monotonic() - started
+                with log.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"step": step, **said, "seconds": round(seconds, 1)}) + "\n")
+                if time.monotonic() - saved > 60 * plan.schedule.minutes_between_checkpoints:
+                    _keep(output, done, objective, optimiser, about)
+                    saved = time.monotonic()
+                left = seconds / (done - first) * (plan.schedule.steps - done)
+                report(Progress(done, plan.schedule.steps, f"loss {said['loss']:.3f}, {left / 60:.0f} min left"))
     finally:
-        done = step + 1 if last > first and "said" in locals() else first
         if done > first:
-            _keep(output, _whole(log, first), objective, optimiser, about)
+            _keep(output, done, objective, optimiser, about)
     return objective.backbone
-
-
-def _whole(log: Path, first: int) -> int:
-    """How many steps the log says are done."""
-    lines = log.read_text(encoding="utf-8").splitlines()
-    return int(json.loads(lines[-1])["step"]) + 1 if lines else first
 
 
 def _forget(log: Path, first: int) -> None:
@@ -142,11 +138,14 @@ def _groups(objective: nn.Module) -> list[dict[str, Any]]:
     trained = [p for p in objective.parameters() if p.requires_grad]
     matrices = [p for p in trained if p.ndim > 1 and min(p.shape[0], p.shape[1]) > 1]
     known = {id(p) for p in matrices}
-    return [{"params": matrices, "decays": True}, {"params": [p for p in trained if id(p) not in known], "weight_decay": 0.0, "decays": False}]
+    return [
+        {"params": matrices, "decays": True},
+        {"params": [p for p in trained if id(p) not in known], "weight_decay": 0.0, "decays": False},
+    ]
 
 
 def _step(
-    objective: Dino | Mae, optimiser: torch.optim.Optimizer, crops: Crops, plan: Plan, step: int, device: str
+    objective: Dino | Mae, optimiser: torch.optim.Optimizer, crops: Crops, plan: Plan, step: int, device: str, workers: Executor
 ) -> dict[str, Any]:
     schedule = plan.schedule
     generator = torch.Generator().manual_seed(plan.seed * 1_000_003 + step)
@@ -156,16 +155,30 @@ def _step(
         if group["decays"]:
             group["weight_decay"] = schedule.weight_decay_at(step)
     objective.train()
-    with torch.autocast(device.split(":")[0], dtype=torch.bfloat16):
-        loss, parts = objective.loss(crops, step, schedule.batch, generator, plan.augmentation, device)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    trained = [p for p in objective.parameters() if p.requires_grad]
+
+    def worked(shard: tuple[Tensor, ...]) -> tuple[float, dict[str, Any], Sequence[Tensor | None]]:
+        with torch.autocast(device.split(":")[0], dtype=torch.bfloat16):
+            loss, parts = objective.loss(shard, device)
+        return float(loss.detach()), parts, torch.autograd.grad(loss, trained, allow_unused=True)
+
+    shards = objective.draw(crops, step, schedule.batch, generator, plan.augmentation)
+    shares = [len(shard[-2]) / sum(len(s[-2]) for s in shards) for shard in shards]
+    said: dict[str, float] = {}
+    for parameter in trained:
+        parameter.grad = None
+    for share, (loss, parts, gradients) in zip(shares, workers.map(worked, shards), strict=True):
+        for parameter, gradient in zip(trained, gradients, strict=True):
+            if gradient is not None:
+                parameter.grad = gradient * share if parameter.grad is None else parameter.grad.add_(gradient, alpha=share)
+        for name, value in {"loss": loss, **parts}.items():
+            said[name] = said.get(name, 0.0) + share * value
     if isinstance(objective, Dino) and step < objective.settings.freeze_prototypes * schedule.steps:
         objective.student_head.prototypes.grad = None
-    norm = nn.utils.clip_grad_norm_([p for p in objective.parameters() if p.grad is not None], schedule.clip)
+    norm = nn.utils.clip_grad_norm_([p for p in trained if p.grad is not None], schedule.clip)
     optimiser.step()
     objective.after_step(step / max(1, schedule.steps))
-    return {"loss": float(loss.detach()), **parts, "rate": schedule.rate_at(step), "gradient": float(norm)}
+    return {**said, "rate": schedule.rate_at(step), "gradient": float(norm)}
 
 
 def _keep(output: Path, step: int, objective: Dino | Mae, optimiser: torch.optim.Optimizer, about: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ which teaches tokens to see through noise at the places they cover.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -75,15 +75,15 @@ class Mae(nn.Module):
         x = torch.cat([*prefix, tokens.gather(1, shown[..., None].expand(-1, -1, width))], 1)
         for layer in self.encoder.encoder.layer:
             x = layer(x)
-        return self.encoder.layernorm(x)[:, self.encoder.prefix :]
+        tokens = cast(Tensor, self.encoder.layernorm(x))
+        return tokens[:, self.encoder.prefix :]
 
-    def painted(self, pixels: Tensor, share: float, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """All patches as painted (batch, patches, patch²), and which were hidden (batch, patches)."""
+    def painted(self, pixels: Tensor, share: float, order: Tensor) -> tuple[Tensor, Tensor]:
+        """All patches as painted (batch, patches, patch²), and which were hidden (batch, patches): all but the first of `order`."""
         n, _, height, breadth = pixels.shape
         rows, columns = height // self.encoder.config.patch, breadth // self.encoder.config.patch
         count = rows * columns
-        order = torch.rand(n, count, generator=generator).argsort(1).to(pixels.device)
-        shown = order[:, : max(1, round(count * (1 - share)))]
+        shown = order[:, : max(1, round(count * (1 - share)))].to(pixels.device)
         tokens = self.narrow(self.encode(pixels, shown))
         width = self.settings.decoder_hidden
         full = self.hidden_token.to(tokens.dtype).expand(n, count, -1).scatter(1, shown[..., None].expand(-1, -1, width), tokens)
@@ -93,13 +93,21 @@ class Mae(nn.Module):
         hidden = torch.ones(n, count, dtype=torch.bool, device=pixels.device).scatter_(1, shown, False)
         return self.paint(x), hidden
 
-    def loss(self, crops: Crops, step: int, batch: int, generator: torch.Generator, how: Augmentation, device: str) -> tuple[Tensor, dict[str, Any]]:
-        """The mean squared error of the painted patches, and its two parts."""
+    def draw(self, crops: Crops, step: int, batch: int, generator: torch.Generator, how: Augmentation) -> list[tuple[Tensor, ...]]:
+        """What a step learns from, in shards of eight crops that can be worked on apart: crops as they are seen and as they should
+        be painted, an order of their patches, and the share of it to hide."""
         clean = toned(crops.single(step, batch), generator, how)
-        noisy = self.encoder.normalised(degraded(clean, generator, how).to(device))
         low, high = self.settings.masked
-        share = low + (high - low) * float(torch.rand(1, generator=generator))
-        painted, hidden = self.painted(noisy, share, generator)
+        share = low + (high - low) * torch.rand(1, generator=generator)
+        patches = (crops.side // self.encoder.config.patch) ** 2
+        order = torch.rand(batch, patches, generator=generator).argsort(1)
+        noisy = degraded(clean, generator, how)
+        return [(n, c, o, share) for n, c, o in zip(noisy.split(8), clean.split(8), order.split(8), strict=True)]
+
+    def loss(self, drawn: tuple[Tensor, ...], device: str) -> tuple[Tensor, dict[str, Any]]:
+        """The mean squared error of the painted patches of one shard, and its two parts."""
+        noisy, clean, order, share = drawn
+        painted, hidden = self.painted(self.encoder.normalised(noisy.to(device)), float(share), order)
         patch = self.encoder.config.patch
         target = functional.unfold(clean.to(device), patch, stride=patch).transpose(1, 2)
         error = (painted.float() - target).square().mean(-1)
