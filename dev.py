@@ -247,6 +247,9 @@ def report_of(environment: str) -> Path:
 
 def summarise(environments: Sequence[str]) -> None:
     """Print the tests of all environments in one line."""
+    for environment in environments:
+        if environment != "lint" and not report_of(environment).is_file():
+            print(f"{environment}: its tests ended without a report", file=sys.stderr, flush=True)
     counted = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
     for report in filter(Path.is_file, map(report_of, environments)):
         for suite in ET.parse(report).iter("testsuite"):

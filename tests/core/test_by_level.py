@@ -60,3 +60,5 @@ def test_slices_take_their_own_thresholds_wherever_the_block_lies():
     assert method.predict(Block.of(image))[:, 0, 0].tolist() == [2, 2, 1]
     below = Block(image=image, core=(slice(1, 3), slice(0, 1), slice(0, 2)), window=(0, 255), origin=(-1, 0, 0))
     assert method.predict(below)[:, 0, 0].tolist() == [2, 2, 2]
+    method.thresholds_ = np.array([[10.0], [30.0], [30.0]])
+    assert method.predict(below)[:, 0, 0].tolist() == [2, 2, 1]

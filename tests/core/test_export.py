@@ -1,5 +1,6 @@
 """Masks written for other programs, read back by readers that are not ours."""
 
+import errno
 import json
 import tracemalloc
 
@@ -10,7 +11,7 @@ import zarr
 from PIL import Image, ImageSequence
 
 from lithoscope.classes import Class, ClassTable
-from lithoscope.errors import InputError, MissingError, ResourceError, TakenError
+from lithoscope.errors import InputError, MissingError, ResourceError, StorageError, TakenError
 from lithoscope.export import export_labels, parse_values, writers
 from lithoscope.job import Cancelled
 from lithoscope.record import RunRecord
@@ -94,7 +95,7 @@ def test_values_that_make_no_sense_are_refused(write, values, words):
 
 
 def test_values_are_parsed():
-    assert parse_values(["1=0", "2=255"]) == {1: 0, 2: 255}
+    assert parse_values(["1=0", "2=255"]) == parse_values("1=0,2=255") == {1: 0, 2: 255}
     for wrong in (["1"], ["a=1"], ["1=0", "1=2"]):
         with pytest.raises(InputError):
             parse_values(wrong)
@@ -206,6 +207,25 @@ def test_cancelling_keeps_what_was_to_be_replaced(write, tmp_path, labels):
     with pytest.raises(Cancelled):
         write("mask.tif", overwrite=True, report=cancel)
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "mask.tif"), labels)
+
+
+@pytest.mark.parametrize("name", ["mask.tif", "mask.zarr", "mask.raw", "mask.npy", "masks"])
+def test_a_disk_that_fills_up_is_said_and_leaves_nothing(write, tmp_path, name, labels):
+    class Full:
+        shape, dtype = labels.shape, labels.dtype
+
+        def __getitem__(self, key):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(StorageError, match="full; free some space"):
+        write(name, Full())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_export_left_is_cleared_away(write, tmp_path):
+    (tmp_path / ".mask.tif.partial").write_bytes(b"half")
+    write("mask.tif")
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_what_the_disk_cannot_hold_is_not_begun(write, tmp_path, monkeypatch):

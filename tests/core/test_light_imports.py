@@ -9,7 +9,22 @@ import pytest
 HEAVY = {"PyQt6", "PySide6", "dask", "magicgui", "napari", "peft", "qtpy", "scipy", "skimage", "sklearn", "torch", "transformers", "vispy"}
 
 
-@pytest.mark.parametrize("module", ["lithoscope", "lithoscope.cli", "lithoscope.doctor", "lithoscope.segmenters", "lithoscope.volume"])
+MODULES = [
+    "lithoscope",
+    "lithoscope.cli",
+    "lithoscope.doctor",
+    "lithoscope.export",
+    "lithoscope.features",
+    "lithoscope.labels",
+    "lithoscope.measure",
+    "lithoscope.scores",
+    "lithoscope.segmenters",
+    "lithoscope.volume",
+    "lithoscope.volume.convert",
+]
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_importing_loads_nothing_heavy(module):
     code = f"import json, sys, {module}; print(json.dumps(sorted({{name.partition('.')[0] for name in sys.modules}})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,13 +1,14 @@
 """The sample scan on disk, and what is made of it: measures, masks, pictures."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
-from lithoscope.errors import InputError, TakenError
+from lithoscope.errors import InputError, MissingError, TakenError
 from lithoscope.export import export
 from lithoscope.job import Cancelled
 from lithoscope.labels.corrections import corrected
@@ -28,7 +29,7 @@ def sample(tmp_path_factory):
 
 @pytest.fixture
 def own(tmp_path):
-    return simulate(tmp_path / "own.zarr", shape=(8, 30, 30), seed=1)
+    return simulate(tmp_path / "own.zarr", shape=(12, 60, 60), seed=1)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
@@ -84,6 +85,20 @@ def test_the_truth_measured_against_itself_is_perfect(sample):
     json.dumps(found, allow_nan=False)
 
 
+def test_a_truth_in_a_file_needs_a_map_where_its_values_are_unclear(own, tmp_path):
+    truth = open_result(own, "truth").array[:]
+    tifffile.imwrite(tmp_path / "masks.tif", np.array([9, 0, 128, 255], np.uint8)[truth])
+    with pytest.raises(InputError, match=r"masks.tif holds 0, 9, 128 and 255; say which class each is: --map"):
+        measure(own, "truth", truth=tmp_path / "masks.tif")
+    found = measure(own, "truth", truth=tmp_path / "masks.tif", value_map={9: 0, 0: 1, 128: 2, 255: 3})
+    assert found["mean_iou"] == 1
+    swapped = measure(own, "truth", truth=tmp_path / "masks.tif", value_map={9: 0, 0: 1, 128: 3, 255: 2})
+    assert swapped["iou"]["1"] == 1
+    assert swapped["iou"]["2"] == 0
+    np.save(tmp_path / "truth.npy", truth)
+    assert measure(own, "truth", truth=tmp_path / "truth.npy")["truth"] == "truth.npy"
+
+
 def test_corrections_are_measured_and_exported_and_recorded(own, tmp_path):
     before = measure(own, "truth")["phases"]["2"]["voxels"]
     truth = open_result(own, "truth").array[:]
@@ -100,6 +115,16 @@ def test_corrections_are_measured_and_exported_and_recorded(own, tmp_path):
     kept = json.loads((tmp_path / "mask.tif.json").read_text())
     assert kept["source"]["corrected_voxels"] == record.source["corrected_voxels"] == changed
     assert kept["source"]["result_record"]["method"] == "simulated rock"
+
+
+def test_a_result_deleted_meanwhile_is_not_exported_as_empty(own, tmp_path):
+    def gone(progress):
+        if progress.done == 0:
+            shutil.rmtree(own.path)
+
+    with pytest.raises(MissingError, match="deleted"):
+        export(own, "truth", tmp_path / "mask.tif", report=gone)
+    assert not (tmp_path / "mask.tif").exists()
 
 
 def test_a_picture_shows_slice_and_classes_side_by_side(sample, tmp_path):

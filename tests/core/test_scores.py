@@ -61,6 +61,17 @@ def test_the_field_of_view_is_broadcast_along_z():
     assert confusion(truth, truth, inside).counts.sum() == 6
 
 
+def test_large_blocks_are_counted_in_parts(monkeypatch):
+    from lithoscope.scores import segmentation
+
+    truth, predicted = np.random.default_rng(0).integers(0, 4, (2, 7, 5, 6)).astype(np.uint8)
+    inside = truth != 3
+    whole = confusion(truth, predicted, inside)
+    monkeypatch.setattr(segmentation, "AT_ONCE", 61)
+    np.testing.assert_array_equal(confusion(truth, predicted, inside).counts, whole.counts)
+    assert whole.counts.sum() == inside.sum()
+
+
 def test_nothing_to_compare_gives_no_number():
     empty = confusion(np.zeros((1, 2, 2), np.uint8), np.ones((1, 2, 2), np.uint8))
     assert empty.classes == ()

@@ -1,7 +1,6 @@
 """Files and folders that appear whole or not at all, and replace only what may be replaced."""
 
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,9 +47,13 @@ def _size(count: int) -> str:
 
 @contextmanager
 def appearing(target: Path) -> Iterator[Path]:
-    """A temporary name beside `target` to write to: renamed to it when all went well, removed otherwise."""
+    """A temporary name beside `target` to write to: renamed to it when all went well, removed otherwise.
+
+    What a killed export left under that name is removed first.
+    """
     target = target.absolute()
-    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
+    partial = target.with_name(f".{target.name}.partial")
+    _remove(partial)
     try:
         with storage_errors(target):
             yield partial

@@ -26,10 +26,10 @@ class Values:
         return np.take(self.table, labels)
 
 
-def parse_values(pairs: Iterable[str]) -> dict[int, int]:
+def parse_values(pairs: Iterable[str] | str) -> dict[int, int]:
     """The map written as "1=0", "2=255": from class to the number that stands for it."""
     found: dict[int, int] = {}
-    for pair in pairs:
+    for pair in (pairs if isinstance(pairs, str) else " ".join(pairs)).replace(",", " ").split():
         left, equals, right = pair.partition("=")
         try:
             if not equals:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lithoscope.classes import ClassTable
-from lithoscope.errors import InputError
+from lithoscope.errors import InputError, MissingError
 from lithoscope.export import writers
 from lithoscope.export.targets import NOTE_SUFFIX, appearing, check_space, check_target, record_of
 from lithoscope.export.values import Values, values_of
@@ -70,6 +70,7 @@ def export_labels(
     start = time.monotonic()
     with appearing(target) as partial:
         _write(partial, kind, mask, compression, target.name)
+        report(Progress(shape[0], shape[0], "exporting"))
     record = _completed(record, kind, target, numbers, classes, compression, time.monotonic() - start)
     if kind == "raw":
         _write_text(target.with_name(target.name + NOTE_SUFFIX), writers.raw_note(target.name, mask))
@@ -82,7 +83,6 @@ def _slabs(labels: Array3D, shape: Triple, numbers: Values, report: Report) -> I
     for z in range(0, shape[0], depth):
         report(Progress(z, shape[0], "exporting"))
         yield numbers.of(read(labels, Box((z, 0, 0), (min(z + depth, shape[0]), *shape[1:]))))
-    report(Progress(shape[0], shape[0], "exporting"))
 
 
 def _write(partial: Path, kind: Kind, mask: writers.Mask, compression: str, name: str) -> None:
@@ -161,5 +161,16 @@ def export(
             values=values,
             compression=compression,
             overwrite=overwrite,
-            report=report,
+            report=_watched(found.path, report),
         )
+
+
+def _watched(result: Path, report: Report) -> Report:
+    """A report that notices when the result is deleted meanwhile: its missing chunks would be read as outside."""
+
+    def watched(progress: Progress) -> None:
+        if not (result / "zarr.json").exists():
+            raise MissingError(f"the result {result.name} was deleted while it was exported; nothing was written")
+        report(progress)
+
+    return watched

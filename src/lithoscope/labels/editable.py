@@ -55,11 +55,11 @@ class EditableArray(ABC):
         return whole if dtype is None else whole.astype(dtype, copy=False)
 
     def __getitem__(self, key: Any) -> Any:
-        parts = _expanded(key, self.shape)
-        if _basic(parts):
+        parts = _basic(key, self.shape)
+        if parts is not None:
             box, inner = _box_of(parts, self.shape)
             return self.read(box)[inner]
-        points = _points(parts, self.shape)
+        points = _points(key, self.shape)
         out = np.zeros(points[0].shape, np.uint8)
         for chosen, box, inside in _cells(points):
             out.reshape(-1)[chosen] = self.read(box)[inside]
@@ -67,23 +67,24 @@ class EditableArray(ABC):
 
     def __setitem__(self, key: Any, value: npt.ArrayLike) -> None:
         labels = as_labels(value)
-        parts = _expanded(key, self.shape)
-        if _basic(parts):
+        parts = _basic(key, self.shape)
+        if parts is not None:
             box, inner = _box_of(parts, self.shape)
             if not box.size:
                 return
-            if labels.ndim == 0:
-                region, mask = labels, None
-                if any(isinstance(i, slice) and i.step not in (None, 1) for i in inner):
-                    mask = np.zeros(box.shape, bool)
-                    mask[inner] = True
-            else:
-                region, mask = np.zeros(box.shape, np.uint8), np.zeros(box.shape, bool)
-                region[inner] = labels
+            whole = all(i == slice(None) for i in inner)
+            if whole and labels.ndim:
+                self.write(box, None, np.broadcast_to(labels, box.shape))
+                return
+            region, mask = np.zeros(box.shape, np.uint8) if labels.ndim else labels, None
+            if not whole:
+                mask = np.zeros(box.shape, bool)
                 mask[inner] = True
+            if labels.ndim:
+                region[inner] = labels
             self.write(box, mask, region)
             return
-        points = _points(parts, self.shape)
+        points = _points(key, self.shape)
         values = np.broadcast_to(labels, points[0].shape).reshape(-1)
         with self.stroke():
             for chosen, box, inside in _cells(points):
@@ -103,32 +104,22 @@ def as_labels(value: npt.ArrayLike) -> Labels:
     return array.astype(np.uint8)
 
 
-def _expanded(key: Any, shape: Triple) -> list[Any]:
-    """One index an axis: an int, a slice, or an array of ints; masks become the indices where they are true."""
-    parts: list[Any] = []
-    for part in key if isinstance(key, tuple) else (key,):
-        if isinstance(part, (list, np.ndarray)) and np.asarray(part).dtype == bool and np.ndim(part):
-            mask = np.asarray(part)
-            if mask.shape != shape[len(parts) : len(parts) + mask.ndim]:
-                raise IndexError(f"a mask of shape {mask.shape} does not fit labels of shape {shape}")
-            parts.extend(np.nonzero(mask))
-        else:
-            parts.append(part)
-    if sum(p is Ellipsis for p in parts) > 1 or any(p is None for p in parts):
-        raise IndexError("labels are indexed by one index an axis and at most one ellipsis")
-    filled = next((i for i, p in enumerate(parts) if p is Ellipsis), None)
-    missing = 3 - len(parts) + (filled is not None)
-    if missing < 0:
-        raise IndexError(f"too many indices: labels have 3 axes, {len(parts)} were given")
-    at = len(parts) if filled is None else filled
-    return [*parts[:at], *[slice(None)] * missing, *parts[at + (filled is not None) :]]
+def _basic(key: Any, shape: Triple) -> list[int | slice] | None:
+    """One int or slice an axis, or None if the key is of points or masks, which numpy resolves."""
+    parts = list(key) if isinstance(key, tuple) else [key]
+    if any(p is None for p in parts):
+        raise IndexError("labels have three axes; none can be added by indexing")
+    if any(not (p is Ellipsis or isinstance(p, (int, np.integer, slice))) or isinstance(p, bool) for p in parts):
+        return None
+    filled = [i for i, p in enumerate(parts) if p is Ellipsis]
+    missing = len(shape) - len(parts) + len(filled)
+    if missing < 0 or len(filled) > 1:
+        raise IndexError(f"labels have three axes; {key} is too many indices")
+    at = filled[0] if filled else len(parts)
+    return [*parts[:at], *[slice(None)] * missing, *parts[at + len(filled) :]]
 
 
-def _basic(parts: list[Any]) -> bool:
-    return all(isinstance(p, slice) or np.ndim(p) == 0 for p in parts)
-
-
-def _box_of(parts: list[Any], shape: Triple) -> tuple[Box, tuple[int | slice, ...]]:
+def _box_of(parts: list[int | slice], shape: Triple) -> tuple[Box, tuple[int | slice, ...]]:
     """The box that ints and slices reach into, and what to index it by."""
     starts, stops = [], []
     inner: list[int | slice] = []
@@ -136,10 +127,11 @@ def _box_of(parts: list[Any], shape: Triple) -> tuple[Box, tuple[int | slice, ..
         if isinstance(part, slice):
             reach = range(*part.indices(n))
             low, high = (min(reach[0], reach[-1]), max(reach[0], reach[-1]) + 1) if reach else (0, 0)
-            first = reach[0] - low if reach else 0
-            inner.append(slice(None) if reach.step == 1 else slice(first, None, reach.step))
+            inner.append(slice(None) if reach.step == 1 else slice(reach[0] - low if reach else 0, None, reach.step))
         else:
-            low = int(_wrapped(np.asarray(part), n))
+            if not -n <= part < n:
+                raise IndexError(f"index {part} is out of bounds for an axis of {n} voxels")
+            low = int(part) % n
             high = low + 1
             inner.append(0)
         starts.append(low)
@@ -147,37 +139,10 @@ def _box_of(parts: list[Any], shape: Triple) -> tuple[Box, tuple[int | slice, ..
     return Box((starts[0], starts[1], starts[2]), (stops[0], stops[1], stops[2])), tuple(inner)
 
 
-def _wrapped(index: npt.NDArray[Any], n: int) -> npt.NDArray[np.int64]:
-    if index.dtype.kind not in "iu" and index.size:
-        raise IndexError(f"labels are indexed by whole numbers, not {index.dtype}")
-    index = index.astype(np.int64)
-    if index.size and (index.min() < -n or index.max() >= n):
-        raise IndexError(f"index {index.min() if index.min() < -n else index.max()} is out of bounds for an axis of {n} voxels")
-    return np.where(index < 0, index + n, index)
-
-
-def _points(parts: list[Any], shape: Triple) -> tuple[npt.NDArray[np.int64], ...]:
-    """The voxels that arrays of ints (and slices beside them) name, broadcast as numpy does."""
-    if any(isinstance(p, slice) for p in parts):
-        whole = [i for i, p in enumerate(parts) if isinstance(p, slice)]
-        grids = np.meshgrid(*(np.arange(*parts[i].indices(shape[i])) for i in whole), indexing="ij")
-        arrays = np.broadcast_arrays(*(_wrapped(np.asarray(p), n) for p, n in zip(parts, shape, strict=True) if not isinstance(p, slice)))
-        named, spans = arrays[0].ndim, len(whole)
-        split = [i for i, p in enumerate(parts) if not isinstance(p, slice)]
-        if split[-1] - split[0] >= len(split):
-            raise IndexError("arrays of indices on the first and last axis with a slice between are not supported")
-        before = sum(i < split[0] for i in whole)
-        out: list[npt.NDArray[np.int64]] = []
-        remaining, grid = iter(arrays), iter(grids)
-        for part in parts:
-            if isinstance(part, slice):
-                g = next(grid)
-                out.append(g.reshape(g.shape[:before] + (1,) * named + g.shape[before:]))
-            else:
-                a = next(remaining)
-                out.append(a.reshape((1,) * before + a.shape + (1,) * (spans - before)))
-        return tuple(np.broadcast_arrays(*out))
-    return tuple(np.broadcast_arrays(*(_wrapped(np.asarray(p), n) for p, n in zip(parts, shape, strict=True))))
+def _points(key: Any, shape: Triple) -> tuple[npt.NDArray[np.int64], ...]:
+    """The z, y and x of every voxel that the key names, in the shape that numpy gives the answer."""
+    grids = np.ogrid[: shape[0], : shape[1], : shape[2]]
+    return tuple(np.broadcast_to(grid, shape)[key] for grid in grids)
 
 
 def _cells(points: tuple[npt.NDArray[np.int64], ...]) -> list[tuple[npt.NDArray[np.int64], Box, tuple[npt.NDArray[np.int64], ...]]]:

@@ -33,18 +33,24 @@ class History:
         self.last = 0
         """The highest stroke number that was ever given."""
         self._bytes = 0
+        self._too_large = 0
 
     def add(self, stroke: int, change: Change) -> None:
         """Take up a change of the newest stroke; what was undone can no longer be redone."""
         self._bytes -= sum(s.bytes for s in self.undone)
         self.undone.clear()
+        if stroke == self._too_large:
+            return
         if stroke > self.last or not self.done or self.done[-1].id != stroke:
             self.done.append(Stroke(stroke))
             self.last = max(self.last, stroke)
         self.done[-1].changes.append(change)
         self._bytes += len(change.packed)
         while self.done and (len(self.done) > self.max_strokes or self._bytes > self.max_bytes):
-            self._bytes -= self.done.popleft().bytes
+            dropped = self.done.popleft()
+            self._bytes -= dropped.bytes
+            if dropped.id == stroke:  # half a stroke is not undone
+                self._too_large = stroke
 
     def undo(self) -> Stroke | None:
         """The newest stroke, now undone."""

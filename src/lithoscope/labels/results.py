@@ -57,6 +57,8 @@ def check_name(name: str) -> str:
     bad = next((c for c in name if c in _FORBIDDEN or ord(c) < 32), None)
     if bad is not None:
         raise InputError(f"result name {name!r} holds {bad!r}; use letters, digits, -, _ and spaces")
+    if name.casefold() == "strokes":
+        raise InputError(f"result name {name!r} means what was painted; give another")
     if not name or name != name.strip(" .") or name.startswith("__") or name.endswith(PARTIAL) or len(name.encode()) > 100:
         raise InputError(f"result name {name!r} cannot be used; give one of letters and digits, such as forest-2")
     return name

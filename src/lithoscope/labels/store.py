@@ -178,11 +178,16 @@ class LabelStore(EditableArray):
 
     @property
     def can_undo(self) -> bool:
-        return bool(self._history.done)
+        return not self.readonly and bool(self._history.done)
 
     @property
     def can_redo(self) -> bool:
-        return bool(self._history.undone)
+        return not self.readonly and bool(self._history.undone)
+
+    @property
+    def newest(self) -> int:
+        """The number of the stroke that `undo` would take back; 0 when there is none."""
+        return self._history.done[-1].id if self._history.done else 0
 
     def _step(self, kind: Kind) -> Box | None:
         with self._lock:

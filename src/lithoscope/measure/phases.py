@@ -1,6 +1,9 @@
 """How much of each phase there is within the field of view, in which slices, and how well it agrees with a truth."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 EDGE = (64, 256, 256)
 """Voxels read at a time where no layout says better."""
+_SLAB = 32 << 20
 
 
 @dataclass
@@ -163,23 +167,49 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
-def measure(scan: "Scan", result: str, *, truth: str | None = None, report: Report = silent) -> dict[str, Any]:
-    """The phases of a result, corrections included, and how well it agrees with a truth: another result of the scan."""
+def measure(
+    scan: "Scan", result: str, *, truth: str | Path | None = None, value_map: Mapping[int, int] | None = None, report: Report = silent
+) -> dict[str, Any]:
+    """The phases of a result, corrections included, and how well it agrees with a truth.
+
+    The truth is a TIFF, a folder of slices, an array in a Zarr, or a name in the scan; `value_map` says which class each of its
+    values is, 0 meaning that nobody said.
+    """
     from lithoscope.labels.classes_file import known_classes
     from lithoscope.labels.corrections import corrected
     from lithoscope.labels.results import open_result
 
     found = open_result(scan, result)
-    classes = known_classes(scan, found.classes)
-    against = None if truth is None else open_result(scan, truth)
-    with corrected(scan, found, readonly=True) as labels:
+    with corrected(scan, found, readonly=True) as labels, _truth(scan, truth, value_map, report) as against:
         counts, confusion = count_phases(
             labels,
-            classes,
+            known_classes(scan, found.classes),
             field_of_view=scan.field_of_view,
-            truth=None if against is None else against.array,
-            edge=scan.shard,
+            truth=against,
+            edge=scan.shard if against is None else _flat(scan.shape),
             report=report,
         )
     measured = {"scan": scan.name, "result": result, **summary(counts, voxel=scan.voxel)}
-    return measured if confusion is None else {**measured, "truth": truth, **agreement(confusion)}
+    return measured if confusion is None else {**measured, "truth": Path(str(truth)).name, **agreement(confusion)}
+
+
+def _flat(shape: Triple) -> Triple:
+    """Whole planes, for files that are read by planes."""
+    return (max(1, min(64, _SLAB // (shape[1] * shape[2]))), shape[1], shape[2])
+
+
+@contextmanager
+def _truth(scan: "Scan", where: str | Path | None, value_map: Mapping[int, int] | None, report: Report) -> Iterator[Array3D | None]:
+    """The truth as classes (z, y, x); a name in the scan holds classes already, unless a map says otherwise."""
+    from lithoscope.labels.given import STROKES, AsClasses, contents, open_given
+    from lithoscope.labels.imports import classes_of
+
+    if where is None:
+        yield None
+        return
+    with open_given(scan, where) as given:
+        if value_map is None and str(where) in (STROKES, *scan.results()):
+            yield AsClasses(given, {value: value for value in range(256)})
+            return
+        found = contents(scan, given, depth=_flat(scan.shape)[0], report=report)
+        yield AsClasses(given, classes_of(given.name, found, value_map, kind="truth"))

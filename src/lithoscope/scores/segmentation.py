@@ -11,6 +11,8 @@ import numpy.typing as npt
 from lithoscope.errors import InputError
 
 LABELS = 256
+AT_ONCE = 1 << 20
+"""Voxels counted at a time, so that they stay in the processor's cache."""
 
 
 def _empty() -> npt.NDArray[np.int64]:
@@ -27,9 +29,17 @@ class Confusion:
         """Count a block; `inside` (broadcast against it) leaves voxels out."""
         if truth.shape != predicted.shape:
             raise InputError(f"truth {truth.shape} and prediction {predicted.shape} differ in shape; give arrays on the same grid")
-        pairs = truth.astype(np.uint16) * np.uint16(LABELS) + predicted
-        kept = pairs.ravel() if inside is None else pairs[np.broadcast_to(inside, pairs.shape)]
-        self.counts += np.bincount(kept, minlength=LABELS * LABELS).reshape(LABELS, LABELS)
+        kept = None if inside is None else np.broadcast_to(inside, truth.shape)
+        step = max(1, AT_ONCE // max(1, truth[:1].size))
+        for start in range(0, len(truth), step):
+            part = slice(start, start + step)
+            pairs = truth[part].astype(np.uint16)
+            pairs *= np.uint16(LABELS)
+            pairs += predicted[part]
+            if kept is not None:
+                pairs *= kept[part]
+                self.counts[0, 0] -= pairs.size - np.count_nonzero(kept[part])
+            self.counts += np.bincount(pairs.ravel(), minlength=LABELS * LABELS).reshape(LABELS, LABELS)
 
     @property
     def known(self) -> npt.NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """The methods, one a file. Importing this package fills the registry; nothing heavier than numpy is loaded for it."""
 
-from lithoscope.segmenters import otsu, threshold
+from lithoscope.segmenters import fuzzy, kmeans, otsu, threshold
 from lithoscope.segmenters.base import REGISTRY, Block, Sample, Samples, Segmenter, segmenter
 from lithoscope.segmenters.parameters import Parameter, configured, parameters, settings
 
@@ -12,6 +12,8 @@ __all__ = [
     "Samples",
     "Segmenter",
     "configured",
+    "fuzzy",
+    "kmeans",
     "otsu",
     "parameters",
     "segmenter",

@@ -103,6 +103,10 @@ class Segmenter(ABC):
         """How many voxels (z, y, x) around a place its answer depends on."""
         return (0, 0, 0)
 
+    def working_bytes(self) -> int:
+        """The memory that `predict` takes a voxel, beside image and labels; the engine sizes its blocks by it."""
+        return 0
+
     @abstractmethod
     def fit(self, samples: Samples, *, report: Report = silent) -> Self:
         """Learn from the samples, forgetting what was learnt before."""

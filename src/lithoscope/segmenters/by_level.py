@@ -40,7 +40,7 @@ class ByLevel(Segmenter):
             return labels_of(block.image, self.thresholds_)
         labels = np.empty(block.image.shape, np.uint8)
         for i, plane in enumerate(block.image):
-            labels[i] = labels_of(plane, self.thresholds_[min(max(block.origin[0] + i, 0), len(self.thresholds_) - 1)])
+            labels[i] = labels_of(plane, self.thresholds_[row_of(block.origin[0] + i, len(self.thresholds_))])
         return labels
 
     def scores(self, block: Block) -> Scores:
@@ -72,7 +72,7 @@ class ByLevel(Segmenter):
             raise self.unfitted()
         return ClassTable.numbered(self.thresholds_.shape[-1] + 1)
 
-    def _fit_slices(self, samples: Samples, solve: Callable[[Histogram], Floats], classes: int, report: Report = silent) -> None:
+    def _fit_slices(self, samples: Samples, solve: Callable[[Histogram], Floats], classes: int, report: Report = silent) -> Floats:
         """One row of thresholds a slice; a slice with too few grey levels takes the volume's, and is named in `learnt`."""
         whole = solve(samples.histogram(report=report))
         slices = samples.slice_histograms(report=report)
@@ -84,7 +84,14 @@ class ByLevel(Segmenter):
                 unsplit.append(z)
             else:
                 rows[z] = solve(histogram)
-        self.thresholds_, self.unsplit_ = rows, tuple(unsplit)
+        self.unsplit_ = tuple(unsplit)
+        return rows
+
+
+def row_of(z: int, slices: int) -> int:
+    """The slice that lies at `z`, which in a halo beyond the scan's faces is a reflected one."""
+    folded = z % (2 * slices)
+    return folded if folded < slices else 2 * slices - 1 - folded
 
 
 def checked_rising(bounds: tuple[float, ...]) -> Floats:

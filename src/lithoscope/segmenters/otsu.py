@@ -27,7 +27,7 @@ class Otsu(ByLevel):
         """Find the optimal thresholds of the histogram, or of each slice's."""
         self.thresholds_, self.unsplit_ = None, ()
         if self.per_slice:
-            self._fit_slices(samples, self._thresholds, self.classes, report)
+            self.thresholds_ = self._fit_slices(samples, self._thresholds, self.classes, report)
         else:
             self.thresholds_ = self._thresholds(samples.histogram(report=report))
         return self

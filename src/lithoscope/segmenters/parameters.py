@@ -67,7 +67,10 @@ def _described(f: Field[Any], hint: Any) -> Parameter:
     assert f.default is not MISSING
     about = dict(f.metadata["parameter"])
     about["label"] = about["label"] or f.name.replace("_", " ").capitalize()
-    choices = tuple(get_args(hint)) if get_origin(hint) is Literal else ()
+    options = get_args(hint) if type(None) in get_args(hint) else (hint,)
+    choices = tuple(choice for option in options if get_origin(option) is Literal for choice in get_args(option))
+    if choices and len(options) > 1:
+        choices = (None, *choices)
     return Parameter(name=f.name, type=hint, default=f.default, choices=choices, **about)
 
 

@@ -4,6 +4,9 @@ The image is blurred by a Gaussian point spread and has cupping, rings around th
 field of view. It is made box by box in bounded memory, and is the same bytes whatever the boxes.
 """
 
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +15,7 @@ import numpy.typing as npt
 
 from lithoscope.errors import InputError
 from lithoscope.volume import noise
+from lithoscope.volume.blocks import blocks
 from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.field_of_view import Cylinder
 from lithoscope.volume.rock import CLAY, GRAIN, PORE, Rock, phases
@@ -21,6 +25,8 @@ SCALES = {"uint8": 1.0, "uint16": 200.0}
 """How many grey levels a scan of each dtype has to one of an 8-bit scan."""
 
 _RING_BAND = 24
+_TILE = 128
+_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +61,8 @@ class Sample:
 
     def planes(self, z0: int, z1: int) -> npt.NDArray[Any]:
         """Slices z0 ≤ z < z1 as (z, y, x)."""
-        planes = np.empty((z1 - z0, *self.shape[1:]), self.dtype)
-        for box in _tiles(Box((z0, 0, 0), (z1, *self.shape[1:]))):
-            planes[box.shift((-z0, 0, 0)).slices] = self.scanned(box)[0]
-        return planes
+        box = Box((z0, 0, 0), (z1, *self.shape[1:]))
+        return _tiled(box, self.dtype, lambda tile: self.scanned(tile)[0])
 
     def scanned(self, box: Box) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
         """Image and truth of a box."""
@@ -66,9 +70,7 @@ class Sample:
 
     def truth(self, box: Box) -> npt.NDArray[np.uint8]:
         """The truth alone, which is made faster."""
-        truth = np.empty(box.shape, np.uint8)
-        for tile in _tiles(box):
-            truth[tile.within(box).slices] = phases(Rock(self.seed), tile)[0]
+        truth = _tiled(box, np.dtype(np.uint8), lambda tile: phases(Rock(self.seed), tile)[0])
         inside = circle(self.shape).inside(box) if self.scanner.circular else None
         return truth if inside is None else truth * inside
 
@@ -196,10 +198,16 @@ def _rings(seed: int, box: Box, radius: npt.NDArray[np.float32]) -> npt.NDArray[
     return rings
 
 
-def _tiles(box: Box, edge: int = 192) -> list[Box]:
-    """The box in tiles small enough to be made one at a time."""
-    cuts = [[(a, min(a + edge, stop)) for a in range(start, stop, edge)] for start, stop in zip(box.start, box.stop, strict=True)]
-    return [Box((z[0], y[0], x[0]), (z[1], y[1], x[1])) for z in cuts[0] for y in cuts[1] for x in cuts[2]]
+def _tiled(box: Box, dtype: np.dtype[Any], make: Callable[[Box], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """An array over `box`, made in tiles so that no more than a few of them are worked on at a time."""
+    whole = np.empty(box.shape, dtype)
+
+    def fill(tile: Box) -> None:
+        whole[tile.within(box).slices] = make(tile)
+
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1), thread_name_prefix="simulating") as pool:
+        list(pool.map(fill, blocks(box, (_TILE, _TILE, _TILE))))
+    return whole
 
 
 __all__ = ["CLAY", "GRAIN", "PORE", "Sample", "Scanner", "circle", "rock", "scan_of"]

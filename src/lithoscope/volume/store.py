@@ -17,7 +17,7 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec
 
-from lithoscope.errors import StorageError
+from lithoscope.errors import LithoscopeError, StorageError
 from lithoscope.volume.box import Triple
 from lithoscope.volume.pyramid import level_factors, level_shapes
 
@@ -95,7 +95,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     """Turns the system's complaints about a disk into a `StorageError` that names `path`."""
     try:
         yield
-    except StorageError:
+    except LithoscopeError:
         raise
     except OSError as error:
         raise StorageError(storage_message(path, error)) from error

@@ -63,6 +63,7 @@ class TiffSource:
         try:
             with _understood(path) as said:
                 self._file = tifffile.TiffFile(path)
+                self._file.filehandle.set_lock(True)  # pages are decoded by several threads
                 self._inspect(self._file, path.stat().st_size)
                 if said:
                     raise UnreadableError(f"{path} is damaged: {said[0].split('> ')[-1][:120]}")

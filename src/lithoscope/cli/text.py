@@ -1,0 +1,116 @@
+"""The commands' answers in words."""
+
+from typing import Any
+
+from lithoscope.cli.console import size, table
+
+Json = dict[str, Any]
+
+
+def info(answer: Json) -> str:
+    """A scan in a few lines."""
+    z, y, x = answer["shape"]
+    voxel = "not known; set it with: lithoscope set SCAN --voxel-size Z Y X --unit um"
+    if answer["voxel_size"]:
+        voxel = " × ".join(f"{s:g}" for s in answer["voxel_size"]) + f" {answer['unit']} (z y x)"
+    percentiles = ", ".join(f"{q} %: {v:g}" for q, v in answer["percentiles"].items())
+    results = ", ".join(answer["results"]) or "none"
+    return table(
+        [
+            ("shape", f"{z} × {y} × {x} (z y x), {answer['dtype']}"),
+            ("voxel size", voxel),
+            ("levels", ", ".join("×".join(map(str, shape)) for shape in answer["levels"])),
+            ("percentiles", percentiles),
+            ("field of view", _fov(answer["fov"])),
+            ("results", results),
+        ]
+    )
+
+
+def _fov(fov: Json | None) -> str:
+    if not fov:
+        return "none: the whole scan"
+    details = ", ".join(f"{key} {value}" for key, value in fov.items() if key != "kind")
+    return f"{fov.get('kind', 'shape')}: {details}"
+
+
+def segment(answer: Json) -> str:
+    """What was fitted, and where the result is."""
+    if "runs" in answer:
+        return "\n\n".join(segment(run) for run in answer["runs"])
+    rows = [("result", str(answer["output"])), ("method", answer["method"]), ("seconds", f"{answer['seconds']:.2f}")]
+    rows += [(key, _value(value)) for key, value in answer["learnt"].items()]
+    rows += [("note", note) for note in answer["notes"]]
+    return table(rows)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        shown = ", ".join(_value(item) for item in value[:8])
+        return shown + (f" … ({len(value)} in all)" if len(value) > 8 else "")
+    return str(value)
+
+
+def labels(answer: Json) -> str:
+    """The results of a scan, one a line."""
+    if not answer["results"]:
+        return f"{answer['scan']} has no results yet"
+    rows = [("name", "kind", "method", "made", "classes")]
+    rows += [(r["name"], r["kind"], r["method"], r["created"], ", ".join(r["classes"])) for r in answer["results"]]
+    return table(rows)
+
+
+def export(answer: Json) -> str:
+    """Where the file is."""
+    return f"written to {answer['output']} in {answer['seconds']:.1f} s"
+
+
+def measure(answer: Json) -> str:
+    """Fractions, and scores where there is a truth."""
+    rows = [("class", "fraction", "interval")]
+    for id, phase in answer["phases"].items():
+        interval = "" if phase.get("low") is None else f"{phase['low']:.4f} … {phase['high']:.4f}"
+        rows.append((f"{id} {phase.get('name', '')}".strip(), f"{phase['fraction']:.4f}", interval))
+    lines = [table(rows)]
+    if "porosity" in answer and answer["porosity"] is not None:
+        lines.append(f"porosity {answer['porosity']:.4f}")
+    if "mean_iou" in answer:
+        lines.append(f"mean IoU {answer['mean_iou']:.4f}  (" + ", ".join(f"{i}: {v:.4f}" for i, v in answer["iou"].items()) + ")")
+    return "\n".join(lines)
+
+
+def repeat(answer: Json) -> str:
+    """Whether it came out the same."""
+    same = "the same, byte for byte" if answer.get("identical") else "not the same"
+    return "\n".join([same, *answer.get("reasons", [])])
+
+
+def bundle(answer: Json) -> str:
+    """Where the bundle is, and its size."""
+    return f"{answer['path']}: {answer['files']} files, {size(answer['bytes'])}"
+
+
+def methods(answer: Json) -> str:
+    """Every method with its settings."""
+    lines = []
+    for method in answer["methods"]:
+        lines.append(f"{method['name']}: {method['summary']}")
+        rows: list[tuple[str, ...]] = [(f"  {p['name']}={_default(p)}", p["help"]) for p in method["parameters"]]
+        lines.append(table(rows))
+    return "\n".join(line for line in lines if line)
+
+
+def _default(parameter: Json) -> str:
+    default = parameter["default"]
+    if isinstance(default, (list, tuple)):
+        return ",".join(map(str, default))
+    return str(default).lower() if isinstance(default, bool) or default is None else str(default)
+
+
+def doctor(answer: Json) -> str:
+    """The examination as text."""
+    from lithoscope.doctor import as_text
+
+    return as_text(answer)

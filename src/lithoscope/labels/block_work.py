@@ -1,0 +1,102 @@
+"""One block of a whole-volume job: read with its halo, answered by a method, cut to its core.
+
+`BlockWork` is picklable and keeps no state, so that a thread, the worker process or a cluster can do any block in any order.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lithoscope.features.base import Extractor
+from lithoscope.segmenters.base import Block, Labels, Segmenter
+from lithoscope.volume.blocks import blocks, read
+from lithoscope.volume.box import Box, Triple
+from lithoscope.volume.scan import Scan
+
+FeatureSource = Callable[[Box, Extractor], npt.NDArray[np.float32]]
+"""Features (channels, z, y, x) of a box that may reach beyond the scan's faces."""
+
+
+@dataclass(frozen=True)
+class BlockWork:
+    """What is to be done to every block: `method` answers pieces of at most `piece` voxels (z, y, x) of `image`."""
+
+    scan: Scan
+    method: Segmenter
+    piece: Triple
+    window: tuple[float, float]
+    image: str | None = None
+    source: FeatureSource | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (self.scan.path, self.method, self.piece, self.window, self.image, self.source)
+
+    def __call__(self, box: Box, check: Callable[[], None] = lambda: None) -> Labels:
+        """The labels (z, y, x) of `box`: 1 … classes, and 0 outside the field of view and where the grey value is not a number."""
+        halo = self.method.halo()
+        grown = box.grow(halo)
+        image = read(self.scan.array(self.image), grown)
+        labels = np.empty(box.shape, np.uint8)
+        for part in blocks(box, self.piece):
+            check()
+            labels[part.within(box).slices] = self._answer(part, part.grow(halo), image[part.grow(halo).within(grown).slices])
+        return labels
+
+    def _answer(self, core: Box, grown: Box, image: npt.NDArray[Any]) -> Labels:
+        inside = self._inside(grown)
+        place = core.within(grown).slices
+        core_inside = None if inside is None else inside[place]
+        if core_inside is not None and not core_inside.any():
+            return np.zeros(core.shape, np.uint8)
+        source = None
+        if self.source is not None:
+            given = self.source
+
+            def source(extractor: Extractor) -> npt.NDArray[np.float32]:
+                return given(grown, extractor)
+
+        block = Block(
+            image=image, core=place, window=self.window, origin=grown.start, inside=inside, voxel=self.scan.voxel, source=source
+        )  # fmt: skip
+        labels = self.method.predict(block)[place]
+        if core_inside is not None:
+            labels = np.multiply(labels, core_inside, dtype=np.uint8)
+        if image.dtype.kind == "f":
+            lost = np.isnan(image[place])
+            if lost.any():
+                labels[lost] = 0
+        return labels
+
+    def _inside(self, box: Box) -> npt.NDArray[np.bool_] | None:
+        if self.scan.field_of_view is None:
+            return None
+        if box.intersect(Box.whole(self.scan.shape)) == box:
+            return self.scan.inside(box)
+        found = read(_FieldOfViewArray(self.scan), box)
+        return None if found.all() else found
+
+
+class _FieldOfViewArray:
+    """The field of view as an array, so that it is reflected at the faces just as the image is."""
+
+    dtype = np.dtype(np.bool_)
+
+    def __init__(self, scan: Scan) -> None:
+        self._scan = scan
+        self.shape = scan.shape
+
+    def __getitem__(self, key: tuple[slice, slice, slice]) -> npt.NDArray[np.bool_]:
+        (a, b, c), (d, e, f) = (s.start for s in key), (s.stop for s in key)
+        box = Box((a, b, c), (d, e, f))
+        inside = self._scan.inside(box)
+        return np.ones(box.shape, np.bool_) if inside is None else inside
+
+
+def _rebuilt(
+    path: Path, method: Segmenter, piece: Triple, window: tuple[float, float], image: str | None, source: FeatureSource | None
+) -> BlockWork:
+    return BlockWork(Scan.open(path, readonly=True), method, piece, window, image, source)

@@ -1,0 +1,244 @@
+"""A method over a whole scan: block by block into a result, cancelled within a block, resumed after a crash, recorded."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from copy import copy
+from dataclasses import replace
+from itertools import islice
+from typing import Any, TypeVar
+
+from lithoscope.errors import InputError, LithoscopeError, MissingError, NotFittedError, TakenError
+from lithoscope.job import Cancelled, Progress, Report, silent
+from lithoscope.labels import results
+from lithoscope.labels.block_work import BlockWork, FeatureSource
+from lithoscope.labels.budget import LEVELS, MEMORY, Allotment, Estimate, allot, check_disk, check_memory, most_disk, written
+from lithoscope.labels.grey_values import GreyValues
+from lithoscope.labels.result_writer import ResultWriter
+from lithoscope.record import RunRecord
+from lithoscope.segmenters import saving
+from lithoscope.segmenters.base import Samples, Segmenter
+from lithoscope.segmenters.parameters import parameters, settings
+from lithoscope.volume.blocks import blocks
+from lithoscope.volume.box import Box
+from lithoscope.volume.scan import Scan
+
+HEARTBEAT = 0.2
+"""Seconds between two reports while no block ends, so that a wish to cancel is seen."""
+TIMED = 8
+"""A job of more blocks than this has one of them timed before it begins, if the worst case does not fit on the disk."""
+
+Method = TypeVar("Method", bound=Segmenter)
+
+
+def segment(
+    scan: Scan,
+    method: Segmenter,
+    *,
+    output: str,
+    image: str | None = None,
+    box: Box | None = None,
+    samples: Samples | None = None,
+    source: FeatureSource | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    memory: int = MEMORY,
+    device: str = "cpu",
+    report: Report = silent,
+) -> RunRecord:
+    """Make the result `output`: classes 1 … n, 0 outside the field of view and where the grey value is not a number.
+
+    A method that was fitted before is used as it is; else it is fitted on `samples`, or on the grey values of the whole field of
+    view. A cancelled or killed run is taken up with `resume`, and ends with the bytes of one that was never stopped.
+    """
+    start = time.perf_counter()
+    if output in results.results(scan) and not overwrite:
+        raise TakenError(f"{scan.name} has a result {output} already; choose another name, or overwrite it: --overwrite")
+    method, notes = resolved(scan, method)
+    draft = RunRecord("segment", method.name, settings(method), _source(scan, image, box), _seed(method, seed), device, output, notes=notes)
+    writer = results.resume(scan, output) if resume else None
+    if resume and writer is None:
+        raise MissingError(f"{scan.name} has no unfinished result {output} to resume; leave out --resume to begin it")
+    try:
+        if writer is None:
+            method = fitted(method, samples or GreyValues(scan, image), report)
+            draft = replace(draft, learnt=method.learnt(), classes=method.classes_.to_json(), notes=notes + _notes(scan, method, box))
+            share = _ready(scan, method, image, box, memory, source)
+            writer = results.create(scan, output, draft, method.classes_, overwrite=overwrite)
+            saving.save(method, scan.sidecar / "runs" / draft.uuid / "model", overwrite=True)
+        else:
+            _check_same(writer.record, draft)
+            method = saving.load(scan.sidecar / "runs" / writer.record.uuid / "model")
+            share = allot(scan, method, scan.array(image).dtype.itemsize, memory)
+        work = BlockWork(scan, method, share.piece, _window(scan, image), image, source)
+        _run(work, writer, share.workers, report)
+        record = replace(writer.record, seconds=round(writer.record.seconds + time.perf_counter() - start, 3))
+        writer.finish(record)
+    finally:
+        if writer is not None:
+            writer.close()
+    return record
+
+
+def estimate(
+    scan: Scan,
+    method: Segmenter,
+    *,
+    image: str | None = None,
+    box: Box | None = None,
+    samples: Samples | None = None,
+    source: FeatureSource | None = None,
+    memory: int = MEMORY,
+    report: Report = silent,
+) -> Estimate:
+    """What `segment` will take, from one block in the middle, timed; refused when disk or memory lack."""
+    method, _ = resolved(scan, method)
+    method = fitted(method, samples or GreyValues(scan, image), report)
+    found = _timed(scan, method, image, box, memory, source)
+    check_memory(found.memory_bytes)
+    check_disk(scan.labels_folder, found.disk_bytes)
+    return found
+
+
+def resolved(scan: Scan, method: Method) -> tuple[Method, list[str]]:
+    """The method with what was left open chosen for this scan, and the reasons."""
+    known = {p.name for p in parameters(type(method))}
+    notes: list[str] = []
+    if "dimensions" in known:
+        chosen, reason = scan.dimensions()
+        given = getattr(method, "dimensions", None)
+        if given is None:
+            method = copy(method)
+            setattr(method, "dimensions", chosen)  # noqa: B010 - only methods with the notion have the field
+            notes.append(f"dimensions={chosen}: {reason}")
+        elif given == 3 and scan.separate_slices:
+            raise InputError(f"the slices of {scan.name} are separate images; no method looks across them: use dimensions=2")
+        if scan.separate_slices and getattr(method, "plane", "z") != "z":
+            raise InputError(f"the slices of {scan.name} are separate images; no method looks across them: use plane=z")
+    return method, notes
+
+
+def fitted(method: Method, samples: Samples, report: Report) -> Method:
+    """The method as it is if it was fitted before, else a fitted copy, so that the next scan is learnt from anew."""
+    try:
+        method.state()
+    except NotFittedError:
+        return copy(method).fit(samples, report=report)
+    return method
+
+
+def _ready(scan: Scan, method: Segmenter, image: str | None, box: Box | None, memory: int, source: FeatureSource | None) -> Allotment:
+    """The memory shared out, once disk and memory are known to suffice."""
+    share = allot(scan, method, scan.array(image).dtype.itemsize, memory)
+    check_memory(share.bytes)
+    worst = most_disk(box or scan.box)
+    try:
+        check_disk(scan.labels_folder, worst)
+    except LithoscopeError:
+        if len(blocks(box or scan.box, scan.shard)) <= TIMED:
+            raise
+        check_disk(scan.labels_folder, _timed(scan, method, image, box, memory, source).disk_bytes)
+    return share
+
+
+def _timed(scan: Scan, method: Segmenter, image: str | None, box: Box | None, memory: int, source: FeatureSource | None) -> Estimate:
+    share = allot(scan, method, scan.array(image).dtype.itemsize, memory)
+    work = BlockWork(scan, method, share.piece, _window(scan, image), image, source)
+    todo = blocks(box or scan.box, scan.shard)
+    middle = max(todo, key=lambda b: (b.size, -abs(todo.index(b) - len(todo) // 2)))
+    start = time.perf_counter()
+    labels = work(middle)
+    answered = time.perf_counter() - start
+    writing, size = written(labels)
+    scale = (box or scan.box).size / middle.size
+    return Estimate((answered + writing) * scale, int(size * scale * LEVELS), share.bytes)
+
+
+def _run(work: BlockWork, writer: ResultWriter, workers: int, report: Report) -> None:
+    """Do all blocks that are not finished, several at a time, each read, answered and written by one thread."""
+    todo = blocks(writer.box, work.scan.shard)
+    waiting = iter([block for block in todo if writer.number(block) not in writer.finished])
+    stop = threading.Event()
+    message = f"segmenting with {work.method.name}"
+
+    def check() -> None:
+        if stop.is_set():
+            raise Cancelled
+
+    def one(block: Box) -> Box:
+        check()
+        writer.write(block, work(block, check))
+        return block
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="block") as pool:
+        running: set[Future[Box]] = {pool.submit(one, block) for block in islice(waiting, workers)}
+        try:
+            report(Progress(len(writer.finished), len(todo), message))
+            while running:
+                ended, running = wait(running, HEARTBEAT, FIRST_COMPLETED)
+                for future in ended:
+                    writer.done(future.result())
+                    running |= {pool.submit(one, block) for block in islice(waiting, 1)}
+                report(Progress(len(writer.finished), len(todo), message))
+        except BaseException:
+            stop.set()
+            for future in _drained(running):
+                with suppress(Cancelled, LithoscopeError):
+                    writer.done(future.result())
+            raise
+
+
+def _drained(running: set[Future[Box]]) -> Iterator[Future[Box]]:
+    """The futures that were under way, ended; those not begun are dropped."""
+    for future in running:
+        if not future.cancel():
+            wait([future])
+            yield future
+
+
+def _window(scan: Scan, image: str | None) -> tuple[float, float]:
+    return scan.window if image is None else GreyValues(scan, image).histogram().window()
+
+
+def _source(scan: Scan, image: str | None, box: Box | None) -> dict[str, Any]:
+    array = scan.array(image)
+    return {
+        "uuid": scan.uuid,
+        "name": scan.name,
+        "image": image,
+        "content_hash": scan.content_hash,
+        "shape": list(scan.shape),
+        "dtype": str(array.dtype),
+        "box": None if box is None else box.to_json(),
+        "field_of_view": None if scan.field_of_view is None else scan.field_of_view.to_json(),
+    }
+
+
+def _seed(method: Segmenter, seed: int) -> int:
+    """The seed that counts: a method's own, if it has one."""
+    return int(getattr(method, "seed", seed))
+
+
+def _notes(scan: Scan, method: Segmenter, box: Box | None) -> list[str]:
+    notes = []
+    if box is not None and not method.needs_labels:
+        notes.append("fitted on the grey values of the whole field of view, as for the whole scan, not on those of the box alone")
+    if scan.dtype.kind == "f" and scan.histogram.nan:
+        notes.append(f"{scan.histogram.nan} voxels are not numbers and are 0 (outside)")
+    return notes
+
+
+def _check_same(begun: RunRecord, now: RunRecord) -> None:
+    """Refuse to go on with a run that was begun otherwise."""
+    wanted = {"method": now.method, **now.parameters, **{key: now.source[key] for key in ("content_hash", "image", "box", "field_of_view")}}
+    had = {
+        "method": begun.method,
+        **begun.parameters,
+        **{key: begun.source.get(key) for key in ("content_hash", "image", "box", "field_of_view")},
+    }
+    other = [f"{key}={had.get(key)} then, {value} now" for key, value in wanted.items() if had.get(key) != value]
+    if other:
+        raise InputError(f"the unfinished result was begun otherwise: {'; '.join(other)}; resume it as it was, or leave out --resume")

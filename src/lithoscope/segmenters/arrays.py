@@ -1,0 +1,45 @@
+"""Samples of an image that is in memory: for scripts, previews and tests. Whole scans are learnt from on disk."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lithoscope.classes import ClassTable
+from lithoscope.job import Report, silent
+from lithoscope.segmenters.base import Sample
+from lithoscope.volume.counting import Counter, levelwise
+from lithoscope.volume.histogram import Histogram
+
+
+@dataclass
+class ArraySamples:
+    """The grey values of an array (z, y, x), or those of them that are `inside`, and labelled blocks if there are any."""
+
+    image: npt.NDArray[Any]
+    inside: npt.NDArray[np.bool_] | None = None
+    labelled: tuple[Sample, ...] = ()
+    classes: ClassTable = field(default_factory=ClassTable)
+
+    def __len__(self) -> int:
+        return len(self.labelled)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self.labelled)
+
+    def histogram(self, *, report: Report = silent) -> Histogram:
+        """Grey values inside the field of view."""
+        return _counted(self.image, self.inside)
+
+    def slice_histograms(self, *, report: Report = silent) -> Sequence[Histogram]:
+        """The same, one for each z."""
+        inside = [None] * len(self.image) if self.inside is None else self.inside
+        return [_counted(plane[None], None if known is None else known[None]) for plane, known in zip(self.image, inside, strict=True)]
+
+
+def _counted(image: npt.NDArray[Any], inside: npt.NDArray[np.bool_] | None) -> Histogram:
+    counter = Counter(image.dtype, None if levelwise(image.dtype) else (image if inside is None else image[inside]))
+    counter.add(image, inside)
+    return counter.histogram()
