@@ -105,7 +105,7 @@ def main() -> None:
         objective=given.stage,
         network=network,
         schedule=Schedule(steps=given.steps, batch=given.batch or (32 if mae else 16), rate=8e-4 if mae else 3e-4),
-        side=14 * given.patch if mae else 12 * given.patch,
+        side=12 * given.patch,
         local_side=6 * given.patch,
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

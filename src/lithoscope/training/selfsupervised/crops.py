@@ -148,23 +148,27 @@ class Crops:
     locals: int = 4
     zooms: tuple[float, float] = (0.4, 1.4)
 
-    def single(self, step: int, batch: int) -> Tensor:
-        """One crop each of `batch` places: (batch, 1, side, side)."""
-        return torch.stack([views[0] for views in self._drawn(step, batch, (self.side,))])[:, None]
+    def single(self, step: int, batch: int) -> tuple[Tensor, Tensor]:
+        """One crop each of `batch` places: (batch, 1, side, side), and the numbers of the scans that they are from."""
+        drawn = self._drawn(step, batch, (self.side,))
+        return torch.stack([views[0] for views, _ in drawn])[:, None], torch.tensor([origin for _, origin in drawn])
 
     def multiple(self, step: int, batch: int) -> list[Tensor]:
         """Two global and several local views of each place: tensors (batch, 1, side, side), the globals first."""
         sides = (self.side, self.side, *([self.local_side] * self.locals))
         places = self._drawn(step, batch, sides)
-        return [torch.stack([views[i] for views in places])[:, None] for i in range(len(sides))]
+        return [torch.stack([views[i] for views, _ in places])[:, None] for i in range(len(sides))]
 
-    def _drawn(self, step: int, batch: int, sides: tuple[int, ...]) -> list[list[Tensor]]:
+    def _drawn(self, step: int, batch: int, sides: tuple[int, ...]) -> list[tuple[list[Tensor], int]]:
         blocks = self.pool.blocks(step)
         rng = np.random.default_rng((self.pool.seed, 2, step))
         return [self._place(blocks, rng, sides) for _ in range(batch)]
 
-    def _place(self, blocks: list[tuple[npt.NDArray[Any], Source]], rng: np.random.Generator, sides: tuple[int, ...]) -> list[Tensor]:
+    def _place(
+        self, blocks: list[tuple[npt.NDArray[Any], Source]], rng: np.random.Generator, sides: tuple[int, ...]
+    ) -> tuple[list[Tensor], int]:
         views: list[Tensor] = []
+        source = blocks[0][1]
         for _ in range(8):
             block, source = blocks[int(rng.integers(len(blocks)))]
             zoom = float(np.exp(rng.uniform(*np.log(self.zooms))))
@@ -178,4 +182,4 @@ class Crops:
                 views.append(cut(block, source.window, View(axis, index, place, near, angle, flip), side))
             if float(views[0].std()) >= FLAT:
                 break
-        return views
+        return views, next(i for i, s in enumerate(self.pool.sources) if s is source)

@@ -88,7 +88,7 @@ def pretrain(
     A training that lies in `output` already is gone on with. `stop_after` ends this call after so many steps in all.
     `workers`: how many threads work on the shards of a batch; the weights do not depend on it.
     """
-    objective = _objective(plan, start).to(device)
+    objective = _objective(plan, start, len(sources)).to(device)
     optimiser = torch.optim.AdamW(_groups(objective), lr=plan.schedule.rate, betas=(0.9, 0.95 if plan.objective == "mae" else 0.999))
     crops = Crops(Pool(sources, plan.seed, plan.blocks, plan.edge, plan.refresh), plan.side, plan.local_side, plan.locals, plan.zooms)
     about = {"objective": plan.objective, "network": _plain(plan.network.to_json()), "seed": plan.seed}
@@ -126,10 +126,10 @@ def _forget(log: Path, first: int) -> None:
         log.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 
-def _objective(plan: Plan, start: Vit | None) -> Dino | Mae:
+def _objective(plan: Plan, start: Vit | None, sources: int) -> Dino | Mae:
     network = start.config if start is not None else plan.network
     if plan.objective == "mae":
-        return Mae(network, plan.mae, seed=plan.seed, start=start)
+        return Mae(network, plan.mae, seed=plan.seed, start=start, origins=sources)
     return Dino(network, plan.dino, seed=plan.seed, start=start)
 
 
@@ -163,7 +163,7 @@ def _step(
         return float(loss.detach()), parts, torch.autograd.grad(loss, trained, allow_unused=True)
 
     shards = objective.draw(crops, step, schedule.batch, generator, plan.augmentation)
-    shares = [len(shard[-2]) / sum(len(s[-2]) for s in shards) for shard in shards]
+    shares = [len(shard[1]) / sum(len(s[1]) for s in shards) for shard in shards]
     said: dict[str, float] = {}
     for parameter in trained:
         parameter.grad = None

@@ -1,7 +1,9 @@
 """Masked autoencoding: most patches are hidden from the encoder, a small decoder paints them in from the rest.
 
 The target is the crop before noise was added, for noise cannot be foretold; what is seen is painted too, at a small weight,
-which teaches tokens to see through noise at the places they cover.
+which teaches tokens to see through noise at the places they cover. Two more tasks, each a linear map of the encoder's tokens
+and each to be left out by a weight of 0: to describe the patch and its surroundings in plain numbers, and to say which scan a
+crop is from, in the class token and in the mean of the others, whatever its tone and zoom.
 """
 
 from dataclasses import dataclass
@@ -14,16 +16,20 @@ from torch.nn import functional
 from lithoscope.features.vit import Layer, Vit, VitConfig
 from lithoscope.training.selfsupervised.augment import Augmentation, degraded, toned
 from lithoscope.training.selfsupervised.crops import Crops
+from lithoscope.training.selfsupervised.described import NUMBERS, described
 
 
 @dataclass(frozen=True, slots=True)
 class MaeSettings:
-    """`masked`: the range of hidden shares, one drawn a step. `seen`: the weight of the patches that were not hidden."""
+    """`masked`: the range of hidden shares, one drawn a step. `seen`: the weight of the patches that were not hidden.
+    `described`, `origin`: the weights of the two further tasks."""
 
-    masked: tuple[float, float] = (0.6, 0.8)
+    masked: tuple[float, float] = (0.3, 0.7)
     decoder_hidden: int = 96
     decoder_depth: int = 2
     seen: float = 0.25
+    described: float = 0.2
+    origin: float = 0.05
 
 
 def waves(rows: int, columns: int, width: int) -> Tensor:
@@ -37,7 +43,9 @@ def waves(rows: int, columns: int, width: int) -> Tensor:
 class Mae(nn.Module):
     """Encoder and decoder. `backbone` is the encoder."""
 
-    def __init__(self, config: VitConfig, settings: MaeSettings | None = None, *, seed: int = 0, start: Vit | None = None) -> None:
+    def __init__(
+        self, config: VitConfig, settings: MaeSettings | None = None, *, seed: int = 0, start: Vit | None = None, origins: int = 1
+    ) -> None:
         super().__init__()
         self.settings = settings or MaeSettings()
         self.encoder = start or Vit.random(config, seed)
@@ -48,6 +56,8 @@ class Mae(nn.Module):
             self.narrow = nn.Linear(config.hidden, width)
             self.decoder = nn.ModuleList(Layer(narrow) for _ in range(narrow.depth))
             self.paint = nn.Linear(width, config.patch**2)
+            self.describe = nn.Linear(config.hidden, NUMBERS)
+            self.name_scan = nn.Linear(2 * config.hidden, origins)
             self.hidden_token = nn.Parameter(torch.randn(1, 1, width) * 0.02)
 
     @property
@@ -55,7 +65,7 @@ class Mae(nn.Module):
         return self.encoder
 
     def encode(self, pixels: Tensor, shown: Tensor) -> Tensor:
-        """Tokens of the shown patches only; `shown` (batch, k) holds their numbers."""
+        """The class token, the registers, and the tokens of the shown patches only; `shown` (batch, k) holds their numbers."""
         e = self.encoder.embeddings
         config = self.encoder.config
         square = e.patch_embeddings.projection(pixels)
@@ -75,44 +85,57 @@ class Mae(nn.Module):
         x = torch.cat([*prefix, tokens.gather(1, shown[..., None].expand(-1, -1, width))], 1)
         for layer in self.encoder.encoder.layer:
             x = layer(x)
-        tokens = cast(Tensor, self.encoder.layernorm(x))
-        return tokens[:, self.encoder.prefix :]
+        return cast(Tensor, self.encoder.layernorm(x))
 
-    def painted(self, pixels: Tensor, share: float, order: Tensor) -> tuple[Tensor, Tensor]:
-        """All patches as painted (batch, patches, patch²), and which were hidden (batch, patches): all but the first of `order`."""
+    def painted(self, pixels: Tensor, share: float, order: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """All patches as painted (batch, patches, patch²), which were shown (batch, k), the first of `order`, and the encoder's tokens."""
         n, _, height, breadth = pixels.shape
         rows, columns = height // self.encoder.config.patch, breadth // self.encoder.config.patch
         count = rows * columns
         shown = order[:, : max(1, round(count * (1 - share)))].to(pixels.device)
-        tokens = self.narrow(self.encode(pixels, shown))
+        encoded = self.encode(pixels, shown)
+        tokens = self.narrow(encoded[:, self.encoder.prefix :])
         width = self.settings.decoder_hidden
         full = self.hidden_token.to(tokens.dtype).expand(n, count, -1).scatter(1, shown[..., None].expand(-1, -1, width), tokens)
         x = full + waves(rows, columns, width).to(full)
         for layer in self.decoder:
             x = layer(x)
-        hidden = torch.ones(n, count, dtype=torch.bool, device=pixels.device).scatter_(1, shown, False)
-        return self.paint(x), hidden
+        return self.paint(x), shown, encoded
 
     def draw(self, crops: Crops, step: int, batch: int, generator: torch.Generator, how: Augmentation) -> list[tuple[Tensor, ...]]:
         """What a step learns from, in shards of eight crops that can be worked on apart: crops as they are seen and as they should
         be painted, an order of their patches, and the share of it to hide."""
-        clean = toned(crops.single(step, batch), generator, how)
+        crop, origins = crops.single(step, batch)
+        clean = toned(crop, generator, how)
         low, high = self.settings.masked
         share = low + (high - low) * torch.rand(1, generator=generator)
-        patches = (crops.side // self.encoder.config.patch) ** 2
-        order = torch.rand(batch, patches, generator=generator).argsort(1)
+        patch = self.encoder.config.patch
+        order = torch.rand(batch, (crops.side // patch) ** 2, generator=generator).argsort(1)
         noisy = degraded(clean, generator, how)
-        return [(n, c, o, share) for n, c, o in zip(noisy.split(8), clean.split(8), order.split(8), strict=True)]
+        numbers = described(clean, patch) if self.settings.described else torch.zeros(batch, 0)
+        shards = zip(*(t.split(8) for t in (noisy, clean, order, numbers, origins)), strict=True)
+        return [(*shard, share) for shard in shards]
 
     def loss(self, drawn: tuple[Tensor, ...], device: str) -> tuple[Tensor, dict[str, Any]]:
-        """The mean squared error of the painted patches of one shard, and its two parts."""
-        noisy, clean, order, share = drawn
-        painted, hidden = self.painted(self.encoder.normalised(noisy.to(device)), float(share), order)
+        """The mean squared error of the painted patches of one shard with the further tasks, and the parts."""
+        s = self.settings
+        noisy, clean, order, numbers, origins, share = drawn
+        painted, shown, encoded = self.painted(self.encoder.normalised(noisy.to(device)), float(share), order)
         patch = self.encoder.config.patch
         target = functional.unfold(clean.to(device), patch, stride=patch).transpose(1, 2)
         error = (painted.float() - target).square().mean(-1)
+        hidden = torch.ones_like(error, dtype=torch.bool).scatter_(1, shown, False)
         parts = {"hidden": error[hidden].mean(), "seen": error[~hidden].mean()}
-        total = parts["hidden"] + self.settings.seen * parts["seen"]
+        total = parts["hidden"] + s.seen * parts["seen"]
+        tokens = encoded[:, self.encoder.prefix :]
+        if s.described:
+            wanted = numbers.to(device).gather(1, shown[..., None].expand(-1, -1, NUMBERS))
+            parts["described"] = (self.describe(tokens).float() - wanted).square().mean()
+            total = total + s.described * parts["described"]
+        if s.origin:
+            both = torch.cat([encoded[:, 0], tokens.mean(1)], -1)
+            parts["origin"] = functional.cross_entropy(self.name_scan(both).float(), origins.to(device))
+            total = total + s.origin * parts["origin"]
         return total, {name: float(value.detach()) for name, value in parts.items()}
 
     def after_step(self, fraction: float) -> None:
