@@ -247,8 +247,8 @@ def test_a_missing_folder_a_wrong_suffix_and_a_wrong_compression_are_said(write)
         write("mask.tif", compression="jpeg")
 
 
-@pytest.mark.parametrize("name", ["mask.tif", "mask.raw", "mask.npy", "masks"])
-def test_memory_does_not_grow_with_the_volume(write, name, monkeypatch):
+@pytest.mark.parametrize(("name", "values"), [("mask.tif", None), ("mask.raw", {1: 9}), ("mask.npy", {1: 999}), ("masks", None)])
+def test_memory_does_not_grow_with_the_volume(write, name, values, monkeypatch):
     class Deep:
         shape, dtype = (320, 256, 256), np.dtype(np.uint8)
 
@@ -260,7 +260,7 @@ def test_memory_does_not_grow_with_the_volume(write, name, monkeypatch):
     monkeypatch.setattr(writers, "BUFFER", 1 << 20)
     write("warm" + name, np.ones((2, 3, 4), np.uint8))
     tracemalloc.start()
-    write(name, Deep())
+    write(name, Deep(), values=values)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8e6

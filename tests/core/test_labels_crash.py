@@ -145,13 +145,25 @@ def test_a_lock_of_another_process_is_believed_and_that_of_a_dead_one_is_not(tmp
 
 
 def test_a_process_number_that_was_given_again_is_no_holder(tmp_path):
+    holder = hold(tmp_path)
+    owner = json.loads((tmp_path / "lock").read_text())
+    (tmp_path / "lock").write_text(json.dumps({**owner, "started": owner["started"] - 60}))
+    WriterLock(tmp_path, "the strokes").release()
+    holder.communicate()
+
+
+def test_a_damaged_lock_holds_nobody(tmp_path):
+    (tmp_path / "lock").write_text("{torn")
+    WriterLock(tmp_path, "the strokes").release()
+
+
+def test_a_lock_that_this_program_lost_is_taken_again(tmp_path):
     lock = WriterLock(tmp_path, "the strokes")
     text = lock.path.read_text()
+    with pytest.raises(LockedError, match="this program"):
+        WriterLock(tmp_path, "the strokes")
     lock.release()
-    other = text.replace('"started": ', '"started": 1')
-    lock.path.write_text(other)
-    WriterLock(tmp_path, "the strokes").release()
-    lock.path.write_text("{torn")
+    lock.path.write_text(text)
     WriterLock(tmp_path, "the strokes").release()
 
 

@@ -11,8 +11,7 @@ from lithoscope.errors import InputError, LithoscopeError, LockedError, MissingE
 from lithoscope.job import Cancelled
 from lithoscope.labels.classes_file import load_classes, save_classes
 from lithoscope.labels.corrections import corrected
-from lithoscope.labels.given import AsClasses, open_given
-from lithoscope.labels.imports import import_labels, parse_value_map
+from lithoscope.labels.imports import given_classes, import_labels, parse_value_map
 from lithoscope.labels.results import open_result, results, resume
 from lithoscope.labels.strokes import strokes
 from lithoscope.volume.field_of_view import parse
@@ -215,8 +214,7 @@ def test_what_is_not_there_is_told(scan):
 
 def test_given_labels_are_read_by_block_with_their_classes(tmp_path, scan):
     labels = some(0, 255)
-    with open_given(scan, as_tiff(tmp_path, labels)) as given:
-        array = AsClasses(given, {0: 1, 255: 2})
+    with given_classes(scan, as_tiff(tmp_path, labels), {0: 1, 255: 2}) as array:
         np.testing.assert_array_equal(array[2:5, 3:9, 1:40], np.where(labels == 255, 2, 1)[2:5, 3:9, 1:40])
 
 

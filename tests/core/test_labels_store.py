@@ -3,7 +3,9 @@
 import errno
 import shutil
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
 
@@ -256,8 +258,6 @@ def test_an_empty_chunk_is_not_on_the_disk(tmp_path):
 def test_strokes_are_on_the_disk_soon_without_a_flush(tmp_path):
     written = LabelStore(tmp_path, SHAPE)
     with mock.patch.object(store, "FLUSH_SECONDS", 0.01), mock.patch.object(LabelStore, "_finish_pass", autospec=True) as finished:
-        import threading
-
         done = threading.Event()
         finished.side_effect = lambda *_, **__: done.set()
         written[1, 2, 3] = 4
@@ -442,3 +442,33 @@ def test_twenty_stamps_on_any_plane_of_a_large_scan_take_five_milliseconds(tmp_p
                 painted[tuple(place)] = region
             taken.append(time.thread_time() - started)
     assert min(taken) < 0.005
+
+
+def test_where_nothing_can_be_written_labels_are_read_only(tmp_path):
+    (tmp_path / "file").touch()
+    with LabelStore(tmp_path / "file" / "strokes", SHAPE, what="the strokes") as painted:
+        assert painted.readonly
+        assert "the strokes can only be read" in painted.holder
+        assert not painted[0].any()
+
+
+def test_another_thread_reads_strokes_whole_while_they_are_painted_and_flushed(tmp_path):
+    region = np.s_[0:3, 40:70, 50:80]
+    with LabelStore(tmp_path, SHAPE, memory=0) as painted, ThreadPoolExecutor(1) as pool:
+        stop = threading.Event()
+
+        def read():
+            seen = set()
+            while not stop.is_set():
+                values = np.unique(painted[region])
+                assert len(values) == 1
+                seen.add(int(values[0]))
+            return seen
+
+        reading = pool.submit(read)
+        for value in range(1, 101):
+            painted[region] = value
+            if value % 10 == 0:
+                painted.flush()
+        stop.set()
+        assert reading.result()

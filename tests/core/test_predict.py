@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from segment_data import scan_of, three_phases
 
-from lithoscope.errors import InputError, MissingError, ResourceError, TakenError
+from lithoscope.errors import InputError, LithoscopeError, MissingError, ResourceError, TakenError
 from lithoscope.job import Cancelled
 from lithoscope.labels import budget, results
 from lithoscope.labels.block_work import BlockWork
@@ -197,6 +197,18 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path):
     assert seen[0] >= 2
     segment(scan, method("otsu"), output="b")
     assert files_of(scan.labels_folder / "a") == files_of(scan.labels_folder / "b")
+
+
+def test_a_scan_deleted_in_mid_job_is_told(tmp_path):
+    scan = scan_of(three_phases(SHAPE), tmp_path / "s.zarr")
+
+    def delete(progress):
+        if progress.message.startswith("segmenting") and progress.done >= 2 and scan.path.exists():
+            scan.path.rename(tmp_path / "elsewhere.zarr")
+
+    with pytest.raises(LithoscopeError) as caught:
+        segment(scan, method("otsu"), output="a", report=delete)
+    assert str(scan.path) in str(caught.value)
 
 
 def test_a_result_is_replaced_only_when_asked(tmp_path):

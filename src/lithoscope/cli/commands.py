@@ -167,7 +167,8 @@ def labels_import(
     if as_ not in ("result", "strokes", "truth"):
         raise InputError(f"--as {as_} is not one of result, strokes, truth")
     opened = Scan.open(Path(scan))
-    import_labels(opened, file, name, value_map=parse_value_map(map) if map else None, kind=as_, overwrite=overwrite, report=report)
+    value_map = parse_value_map(map) if map else None
+    import_labels(opened, file, name, value_map=value_map, kind=as_, overwrite=overwrite, report=report)
     return labels_list(scan)
 
 

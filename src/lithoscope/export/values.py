@@ -22,8 +22,13 @@ class Values:
         return self.table.dtype
 
     def of(self, labels: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """The labels as they are written."""
-        return np.take(self.table, labels)
+        """The labels (z, y, x) as they are written: themselves where nothing changes."""
+        if self.table.dtype == np.uint8 and (self.table == np.arange(256)).all():
+            return labels
+        written = np.empty(labels.shape, self.table.dtype)
+        for plane, found in zip(labels, written, strict=True):  # numpy makes indices eight times as large: a plane at a time
+            np.take(self.table, plane, out=found, mode="clip")
+        return written
 
 
 def parse_values(pairs: Iterable[str] | str) -> dict[int, int]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lithoscope.errors import MissingError
 from lithoscope.features.base import Extractor
 from lithoscope.segmenters.base import Block, Labels, Segmenter
 from lithoscope.volume.blocks import blocks, read
@@ -37,6 +38,9 @@ class BlockWork:
 
     def __call__(self, box: Box, check: Callable[[], None] = lambda: None) -> Labels:
         """The labels (z, y, x) of `box`: 1 … classes, and 0 outside the field of view and where the grey value is not a number."""
+        if not self.scan.path.exists():
+            # Missing chunks read as zeros, so a scan that is gone would be segmented as if it were empty.
+            raise MissingError(f"the scan {self.scan.path} is gone; put it back and resume")
         halo = self.method.halo()
         grown = box.grow(halo)
         image = read(self.scan.array(self.image), grown)

@@ -24,6 +24,7 @@ OUTSIDE = 255
 _EDGE = 64
 _KEPT_BYTES = 64 << 20
 _SMALL = 4 << 20
+_AT_ONCE = 1 << 18
 
 
 class Corrected(EditableArray):
@@ -36,11 +37,11 @@ class Corrected(EditableArray):
 
     def read(self, box: Box) -> Labels:
         labels = self._prediction.read(box)
+        if box.size <= _AT_ONCE:
+            return _laid_over(labels, self.store.read(box))
         for part in self.store.touched(box):
-            part = part.intersect(box)
-            inner = part.within(box).slices
-            said = self.store.read(part)
-            labels[inner] = _laid_over(labels[inner], said)
+            common = part.intersect(box)
+            _laid_over(labels[common.within(box).slices], self.store.read(common))
         return labels
 
     def predicted(self, box: Box) -> Labels:
@@ -86,7 +87,7 @@ class Corrected(EditableArray):
             said = self.store.read(box)
             if said.any():
                 predicted = self._prediction.read(box)
-                count += int(np.count_nonzero(_laid_over(predicted, said) != predicted))
+                count += int(np.count_nonzero(_laid_over(predicted.copy(), said) != predicted))
         return count
 
     def stroke(self) -> AbstractContextManager[None]:
@@ -180,7 +181,10 @@ class _Remembered:
 
 
 def _laid_over(predicted: Labels, said: Labels) -> Labels:
-    return np.where(said == 0, predicted, np.where(said == OUTSIDE, np.uint8(0), said))
+    """The prediction, changed in place where something was said."""
+    np.copyto(predicted, said, where=said != 0)
+    np.copyto(predicted, np.uint8(0), where=said == OUTSIDE)
+    return predicted
 
 
 def corrected(scan: "Scan", result: "Result | str", *, readonly: bool = False) -> Corrected:

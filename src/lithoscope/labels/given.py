@@ -153,8 +153,9 @@ class AsClasses:
     dtype = np.dtype(np.uint8)
     ndim = 3
 
-    def __init__(self, given: GivenLabels, classes: Mapping[int, int]) -> None:
+    def __init__(self, given: GivenLabels, classes: Mapping[int, int], digest: str = "") -> None:
         self.given, self.shape = given, given.shape
+        self.classes, self.digest = dict(classes), digest
         self._values = np.array(sorted(classes), np.int64)
         self._classes = np.array([classes[v] for v in sorted(classes)], np.uint8)
 

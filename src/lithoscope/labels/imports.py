@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from lithoscope.classes import MAX_ID, Class, ClassTable, colour_of
 from lithoscope.errors import InputError, LockedError
@@ -17,7 +17,7 @@ from lithoscope.record import RunRecord
 if TYPE_CHECKING:
     from lithoscope.volume.scan import Scan
 
-Kind = Literal["result", "strokes", "truth"]
+KINDS = ("result", "strokes", "truth")
 
 MAX_UNKNOWN = 0.001
 """The part of the field of view that may be 0 in a truth before someone has to say what 0 means."""
@@ -51,7 +51,7 @@ def import_labels(
     name: str,
     *,
     value_map: Mapping[int, int] | None = None,
-    kind: Kind = "result",
+    kind: str = "result",
     overwrite: bool = False,
     report: Report = silent,
 ) -> RunRecord:
@@ -59,12 +59,11 @@ def import_labels(
 
     `file` is a TIFF, a folder of slices, an array in a Zarr or a name in the scan. It is read plane by plane, twice.
     """
-    if kind not in ("result", "strokes", "truth"):
+    if kind not in KINDS:
         raise InputError(f"labels are imported as result, strokes or truth, not as {kind!r}")
     depth = scan.shard[0]
-    with open_given(scan, file) as given:
-        found = contents(scan, given, depth=depth, report=report)
-        classes = classes_of(given.name, found, value_map, kind=kind)
+    with given_classes(scan, file, value_map, kind=kind, report=report) as labels:
+        given, classes = labels.given, labels.classes
         table = _table(load_classes(scan), set(classes.values()) - {0})
         record = RunRecord(
             kind="import" if kind == "result" else kind,
@@ -73,9 +72,8 @@ def import_labels(
             source={"uuid": scan.uuid, "name": scan.name, "shape": list(scan.shape), "dtype": str(scan.dtype)},
             output=name,
             classes=table.to_json(),
-            inputs={given.name: found.digest},
+            inputs={given.name: labels.digest},
         )
-        labels = AsClasses(given, classes)
         if kind == "strokes":
             _to_strokes(scan, labels, depth, report)
             save_classes(scan, _merged(load_classes(scan), table))
@@ -84,7 +82,17 @@ def import_labels(
     return record
 
 
-def classes_of(name: str, found: Contents, value_map: Mapping[int, int] | None, *, kind: Kind) -> dict[int, int]:
+@contextmanager
+def given_classes(
+    scan: "Scan", where: str | Path, value_map: Mapping[int, int] | None = None, *, kind: str = "truth", report: Report = silent
+) -> Iterator[AsClasses]:
+    """Labels at a path or under a name in the scan as an array (z, y, x) of classes, checked as `import_labels` checks them."""
+    with open_given(scan, where) as given:
+        found = contents(scan, given, depth=scan.shard[0], report=report)
+        yield AsClasses(given, classes_of(given.name, found, value_map, kind=kind), found.digest)
+
+
+def classes_of(name: str, found: Contents, value_map: Mapping[int, int] | None, *, kind: str) -> dict[int, int]:
     """The class of every value in labels called `name`; raises `InputError` where a person has to say it."""
     values = found.values
     if value_map is not None:

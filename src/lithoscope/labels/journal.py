@@ -57,7 +57,7 @@ class Journal:
         """The entries, oldest first, up to the first that is torn."""
         try:
             file = self.path.open("rb")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         with file:
             if not self._checked(file.read(_HEADER.size)):

@@ -16,6 +16,8 @@ from lithoscope.errors import LockedError
 
 _HELD: set[Path] = set()
 _GUARD_SECONDS = 10.0
+_SAME_SECONDS = 2.0
+"""A process of the same number that started at another time is another process."""
 
 
 class WriterLock:
@@ -87,9 +89,9 @@ class WriterLock:
         if owner["host"] != mine["host"]:
             return False
         if owner["pid"] == mine["pid"]:
-            return owner["started"] != mine["started"] or self.path not in _HELD
+            return self.path not in _HELD
         try:
-            return bool(abs(psutil.Process(owner["pid"]).create_time() - float(owner["started"])) > 1.0)
+            return bool(abs(_started(owner["pid"]) - owner["started"]) > _SAME_SECONDS)
         except psutil.NoSuchProcess:
             return True
         except psutil.AccessDenied:
@@ -126,7 +128,16 @@ def holder(owner: dict[str, Any]) -> str:
 
 def _myself() -> dict[str, Any]:
     pid = os.getpid()
-    return {"host": socket.gethostname(), "pid": pid, "started": psutil.Process(pid).create_time()}
+    return {"host": socket.gethostname(), "pid": pid, "started": _started(pid)}
+
+
+def _started(pid: int) -> float:
+    """When a process started: on Linux in seconds after the boot, which no change of the clock moves."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return int(after_name[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError, ValueError):
+        return float(psutil.Process(pid).create_time())
 
 
 def _parsed(text: str) -> dict[str, Any] | None:

@@ -301,11 +301,12 @@ class LabelStore(EditableArray):
     def _finish_pass(self, *, mark: bool) -> None:
         with self._lock:
             clean = not self._pending and not self._chunks.dirty
-            if clean and self._journal.length > _COMPACT_ABOVE:
-                self._journal.rewrite(self._history.entries())
-                return
-        if clean and mark:
-            self._journal.append(Entry(Kind.MARK, self._history.last).to_bytes())
+            entries = list(self._history.entries()) if clean and self._journal.length > _COMPACT_ABOVE else []
+            last = self._history.last
+        if entries:
+            self._journal.rewrite(entries)
+        elif clean and mark:
+            self._journal.append(Entry(Kind.MARK, last).to_bytes())
 
 
 def _tight(box: Box, changed: Mask) -> Box:

@@ -99,8 +99,11 @@ def write_scan(
     notes_draft = notes.with_name(notes.name + ".partial")
     for stale in (draft, notes_draft):
         _remove(stale)
+    with storage_errors(draft):
+        draft.mkdir()
     try:
         slabs = _Slabs(source, Layout.of(source.shape, source.dtype))
+        _check_memory(slabs)
         view = _field_of_view(field_of_view, slabs, notes_draft, report)
         _check_disk(slabs, target)
         written = _write_levels(slabs, draft, view, report)
@@ -172,7 +175,6 @@ class _Slabs:
 def _write_levels(slabs: _Slabs, draft: Path, view: FieldOfView | None, report: Report) -> _Written:
     """Write every level, and count and hash on the way."""
     with storage_errors(draft):
-        draft.mkdir()
         levels = create_levels(draft, slabs.layout, slabs.dtype, "image")
     steps = level_steps(slabs.shape)
     factors = level_factors(slabs.shape)
@@ -209,6 +211,19 @@ def _field_of_view(wish: FieldOfView | str | None, slabs: _Slabs, notes: Path, r
 
         return take_in(wish.path, slabs.shape, slabs.layout, notes, report=report)
     return wish
+
+
+def _check_memory(slabs: _Slabs) -> None:
+    """Refuse planes so large that a slab of them does not fit: one is read while another is written."""
+    import psutil
+
+    needed = 3 * min(slabs.depth, slabs.shape[0]) * slabs.shape[1] * slabs.shape[2] * slabs.dtype.itemsize
+    available = psutil.virtual_memory().available
+    if needed > available:
+        raise ResourceError(
+            f"planes of {slabs.shape[1]} × {slabs.shape[2]} need {needed / 1e9:.1f} GB of memory to import, "
+            f"{available / 1e9:.1f} GB are free; use --crop or --bin"
+        )
 
 
 def _check_disk(slabs: _Slabs, target: Path) -> None:

@@ -9,6 +9,11 @@ from lithoscope.volume.histogram import BINS, Histogram
 
 PIECE = 1 << 22
 """Voxels counted at once; bounds the wider copies that counting needs."""
+FLOAT_PIECE = 1 << 17
+"""The same for values that are binned: few enough for all steps to stay in the cache."""
+
+HUGE = 4e307
+"""Bins end here, so that their width is finite; what lies beyond falls into the overflow bins."""
 
 
 def levelwise(dtype: Any) -> bool:
@@ -36,14 +41,17 @@ class Counter:
             self._counts = np.zeros(BINS + 2, np.int64)
             edges = np.linspace(self.low, self.high, BINS + 1)
             self._upper = np.append(edges, np.inf)
+            width = (self.high - self.low) / BINS
+            self._tolerance = max(1e-6, 16 * np.finfo(np.float64).eps * max(abs(self.low), abs(self.high)) / width)
 
     def add(self, block: npt.NDArray[Any], inside: npt.NDArray[np.bool_] | None = None) -> None:
         """Count the voxels of a block, or those of it that are `inside` (of the same shape)."""
+        step = PIECE if self.exact else FLOAT_PIECE
         for plane in range(block.shape[0]):
             values = block[plane] if inside is None else block[plane][inside[plane]]
             flat = np.ascontiguousarray(values).reshape(-1)
-            for start in range(0, flat.size, PIECE):
-                piece = flat[start : start + PIECE]
+            for start in range(0, flat.size, step):
+                piece = flat[start : start + step]
                 if self.exact:
                     self._add_levels(piece)
                 else:
@@ -71,11 +79,19 @@ class Counter:
             return
         self.minimum, self.maximum = min(self.minimum, float(v.min())), max(self.maximum, float(v.max()))
         with np.errstate(over="ignore", invalid="ignore"):
-            place = np.ceil(np.clip((v - self.low) * (BINS / (self.high - self.low)), 0, BINS + 1))
-        index = np.clip(place, 0, BINS + 1).astype(np.int64)
-        # Rounding can put a value that lies on an edge one bin off; the edges decide.
-        index += v > self._upper[index]
-        index -= (index > 0) & (v <= self._upper[np.maximum(index - 1, 0)])
+            place = v - self.low
+            place *= BINS / (self.high - self.low)
+        np.clip(place, 0, BINS + 1, out=place)
+        upper = np.ceil(place)
+        # Rounding can put a value that lies by an edge one bin off; there the edges themselves decide.
+        place -= np.rint(place)
+        doubtful = np.flatnonzero(np.abs(place, out=place) <= self._tolerance)
+        index = upper.astype(np.int64)
+        if doubtful.size:
+            near, values = index[doubtful], v[doubtful]
+            near += values > self._upper[near]
+            near -= (near > 0) & (values <= self._upper[np.maximum(near - 1, 0)])
+            index[doubtful] = near
         self._counts += np.bincount(index, minlength=BINS + 2)
 
     def histogram(self) -> Histogram:
@@ -91,14 +107,14 @@ class Counter:
             )
         upper = self._upper.copy()
         upper[-1] = max(self.maximum, self.high)
-        centres = (upper[:-2] + upper[1:-1]) / 2
+        centres = upper[:-2] / 2 + upper[1:-1] / 2
         values = np.concatenate([[self.low], centres, [self.high]])
         return Histogram(self._counts.copy(), values, upper, False, self.minimum, self.maximum, nan=self.nan, infinite=self.infinite)
 
 
 def _limits(sample: npt.NDArray[Any] | None) -> tuple[float, float]:
     """Two finite values, the first below the second, between which the sample's values are binned."""
-    finite = np.zeros(0) if sample is None else sample[np.isfinite(sample)].astype(np.float64)
+    finite = np.zeros(0) if sample is None else np.clip(sample[np.isfinite(sample)].astype(np.float64), -HUGE, HUGE)
     if not finite.size:
         return 0.0, 1.0
     low, high = (float(q) for q in np.percentile(finite, (0.01, 99.99)))

@@ -10,6 +10,9 @@ from lithoscope.volume.box import Box, Triple
 COARSEST = 512
 """The coarsest level has no axis longer than this."""
 
+PIECE = 1 << 20
+"""Bytes that are averaged at once."""
+
 T = TypeVar("T", bound=np.generic)
 
 
@@ -56,8 +59,8 @@ def reduce_labels(block: npt.NDArray[T], factors: Triple) -> npt.NDArray[T]:
 def reduce_image(block: npt.NDArray[Any], factors: Triple) -> npt.NDArray[Any]:
     """The means of cells of `factors` (z, y, x) voxels, in the block's dtype; halves are rounded up. Cut cells average what they hold."""
     kind, size = block.dtype.kind, block.dtype.itemsize
-    if kind in "iu" and factors and max(factors) <= 2 and size <= 4:
-        return _reduce_integers(block, factors)
+    if max(factors) <= 2 and (kind == "f" or size <= 2):
+        return _in_pieces(block, factors)
     wide: npt.NDArray[Any] = block.astype(np.float64 if kind in "iu" or size > 4 else np.float32)
     for axis, factor in enumerate(factors):
         if factor > 1:
@@ -70,37 +73,59 @@ def reduce_image(block: npt.NDArray[Any], factors: Triple) -> npt.NDArray[Any]:
     return wide.astype(block.dtype)
 
 
-def _reduce_integers(block: npt.NDArray[Any], factors: Triple) -> npt.NDArray[Any]:
-    """`reduce_image` by sums of neighbours in a wider integer; exact."""
-    signed = block.dtype.kind == "i"
-    sums = block
-    wide = np.dtype(f"{'i' if signed else 'u'}{block.dtype.itemsize * 2}")
-    shift = 0
-    for axis in (0, 1, 2):
-        if factors[axis] == 1:
-            continue
-        n = sums.shape[axis]
-        first, second = _take(sums, axis, 0), _take(sums, axis, 1)
-        if n % 2 == 0:
-            sums = np.add(first, second, dtype=wide)
-        else:
-            paired = np.empty(first.shape, wide)
-            head = [slice(None)] * 3
-            head[axis] = slice(0, n // 2)
-            np.add(first[tuple(head)], second, out=paired[tuple(head)], dtype=wide)
-            tail = [slice(None)] * 3
-            tail[axis] = slice(n // 2, None)
-            paired[tuple(tail)] = first[tuple(tail)].astype(wide) * 2
-            sums = paired
-        shift += 1
-    if not shift:
+def _in_pieces(block: npt.NDArray[Any], factors: Triple) -> npt.NDArray[Any]:
+    """`reduce_image` by halves, a few planes at a time, so that the sums stay in the cache; exact for integers of 8 and 16 bits."""
+    if factors == (1, 1, 1):
         return block
+    z, y, x = (-(-n // f) for n, f in zip(block.shape, factors, strict=True))
+    out = np.empty((z, y, x), block.dtype)
+    step = max(1, PIECE // max(1, block[0].nbytes * factors[0]))
+    for first in range(0, z, step):
+        last = min(first + step, z)
+        out[first:last] = _halved(block[first * factors[0] : last * factors[0]], factors)
+    return out
+
+
+def _halved(piece: npt.NDArray[Any], factors: Triple) -> npt.NDArray[Any]:
+    """The rounded means of a few planes. A last odd voxel is averaged with itself."""
+    odd = [(0, n % f) for n, f in zip(piece.shape, factors, strict=True)]
+    values = np.pad(piece, odd, "edge") if any(b for _, b in odd) else np.ascontiguousarray(piece)
+    if piece.dtype.kind == "f":
+        return _halved_floats(values, factors)
+    bits = 8 * piece.dtype.itemsize
+    narrow, wide = np.dtype(f"u{bits // 8}"), np.dtype(f"u{bits // 4}")
+    values = values.view(narrow)
+    sign = narrow.type(1 << (bits - 1)) if piece.dtype.kind == "i" else None
+    if sign is not None:
+        values = values ^ sign
+    if factors[2] == 2:  # two neighbours along x are one wider number, whose halves are added
+        pairs = values.view(wide)
+        sums = pairs >> wide.type(bits)
+        sums += pairs & wide.type((1 << bits) - 1)
+    else:
+        sums = values.astype(wide)
+    if factors[1] == 2:
+        sums = sums[:, 0::2] + sums[:, 1::2]
+    if factors[0] == 2:
+        sums = sums[0::2] + sums[1::2]
+    shift = sum(f == 2 for f in factors)
     sums += wide.type(1 << (shift - 1))
     sums >>= wide.type(shift)
-    return sums.astype(block.dtype)
+    means: npt.NDArray[Any] = sums.astype(narrow)
+    if sign is not None:
+        means ^= sign
+    result: npt.NDArray[Any] = means.view(piece.dtype)
+    return result
 
 
-def _take(array: npt.NDArray[Any], axis: int, start: int) -> npt.NDArray[Any]:
-    key = [slice(None)] * 3
-    key[axis] = slice(start, None, 2)
-    return array[tuple(key)]
+def _halved_floats(values: npt.NDArray[Any], factors: Triple) -> npt.NDArray[Any]:
+    """The means of a few planes whose halved axes are even."""
+    half = values.dtype.type(0.5)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if factors[0] == 2:
+            values = values[0::2] * half + values[1::2] * half
+        if factors[1] == 2:
+            values = values[:, 0::2] * half + values[:, 1::2] * half
+        if factors[2] == 2:
+            values = values[:, :, 0::2] * half + values[:, :, 1::2] * half
+    return values

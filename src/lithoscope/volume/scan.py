@@ -121,6 +121,11 @@ class Scan:
         """How images and labels of this scan's shape are laid out."""
         return Layout(self.shape, self.shard)
 
+    def check_present(self) -> None:
+        """Raise `MissingError` when the scan has been deleted or moved while open: chunks that are gone read as zeros."""
+        if not any((self.path / mark).exists() for mark in ("zarr.json", ".zattrs")):
+            raise MissingError(f"the scan {self.path} is gone: it was deleted or moved while it was open; open it where it lies now")
+
     @property
     def box(self) -> Box:
         """All of it."""
@@ -195,6 +200,7 @@ class Scan:
             report(Progress(done, len(steps), "counting grey values"))
             box = Box((z, 0, 0), (min(z + depth, self.shape[0]), self.shape[1], self.shape[2]))
             slab = np.ascontiguousarray(read(array, box))
+            self.check_present()
             counter.add(slab, self.inside(box))
             digest.update(slab.data)
         report(Progress(len(steps), len(steps), "counting grey values"))

@@ -50,7 +50,8 @@ class Layout:
         """The layout for a scan of this (z, y, x) shape: shards of 256³, thinner in z where planes are large or an axis is short."""
         z, y, x = (min(SHARD, 1 << max(n - 1, 0).bit_length()) for n in shape)
         plane = shape[1] * shape[2] * np.dtype(dtype).itemsize
-        while z > 16 and z * plane > SLAB_BYTES:
+        thinnest = max(16, level_factors(shape)[-1][0])
+        while z > thinnest and z * plane > SLAB_BYTES:
             z //= 2
         return cls(shape, (z, y, x))
 

@@ -32,6 +32,8 @@ def slices_of(folder: Path, pattern: str | None = None) -> list[Path]:
     kinds = Counter(".tif" if f.suffix.lower() in TIFF else f.suffix.lower() for f in entries if f.suffix.lower() in (*TIFF, *PICTURE))
     if not kinds:
         asked = f" that match {pattern!r}" if pattern else ""
+        if any(f.suffix.lower() in (".dcm", ".ima") for f in entries):
+            raise UnreadableError(f"{folder} holds DICOM slices, which are not read yet; save them as a TIFF stack first")
         found = ", ".join(sorted({f.suffix for f in entries if f.suffix})[:5])
         raise UnreadableError(f"{folder} holds no TIFF, PNG or JPEG slices{asked}" + (f", only {found}" if found else "; look at the path"))
     if len(kinds) > 1:

@@ -44,7 +44,7 @@ def stored_dtype(dtype: Any, name: object) -> np.dtype[Any]:
     if kind.kind == "f" and kind.itemsize == 2:
         return np.dtype(np.float32)
     if kind.kind in "iu" or (kind.kind == "f" and kind.itemsize in (4, 8)):
-        return kind.newbyteorder("=")
+        return np.dtype(f"{kind.kind}{kind.itemsize}")
     raise UnreadableError(f"{name} holds values of type {kind}; a scan is of whole numbers or floats: convert it first")
 
 

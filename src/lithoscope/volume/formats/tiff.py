@@ -1,7 +1,9 @@
 """TIFF stacks: plain, BigTIFF, OME-TIFF and ImageJ, by tifffile, with every way a damaged file can fail turned into one line."""
 
 import logging
+import re
 import struct
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,32 +23,39 @@ SMALLEST_DIRECTORY = 30
 """Bytes that a page's directory takes at least; more pages than fit into the file are a loop."""
 GREY = (0, 1)
 """MINISWHITE and MINISBLACK; a missing tag reads as the first."""
+PRIVATE = 32768
+"""Tags from here on belong to makers of software; a broken one does not harm the image."""
+_TAG = re.compile(r"TiffTag (\d+)")
 TIFF_DAMAGE = (*DAMAGE, tifffile.TiffFileError, struct.error)
 
 
 @contextmanager
 def _understood(path: Path) -> Iterator[list[str]]:
-    """Any way tifffile fails inside becomes an `UnreadableError`; yields what tifffile logged as an error."""
+    """Any way tifffile fails inside becomes an `UnreadableError`; yields what tifffile logs as wrong with pages and public tags."""
     said: list[str] = []
+    thread = threading.get_ident()
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            said.append(record.getMessage())
+            tag = _TAG.search(message := record.getMessage())
+            if record.thread == thread and (tag is None or int(tag[1]) < PRIVATE):
+                said.append(message)
 
     listener = Listener(logging.ERROR)
     logger = logging.getLogger("tifffile")
-    propagate = logger.propagate
     logger.addHandler(listener)
-    logger.propagate = False
     try:
         yield said
     except InputError:
         raise
+    except (tifffile.TiffFileError, RuntimeError, ValueError, EOFError) as error:
+        raise UnreadableError(
+            f"{path} is damaged or of a kind that cannot be read: {one_line(error)}; save it again as plain TIFF"
+        ) from error
     except TIFF_DAMAGE as error:
-        raise UnreadableError(f"{path} is damaged or of a kind that cannot be read: {one_line(error)}") from error
+        raise UnreadableError(f"{path} is damaged: its header makes no sense; copy it again") from error
     finally:
         logger.removeHandler(listener)
-        logger.propagate = propagate
 
 
 class TiffSource:
@@ -60,25 +69,27 @@ class TiffSource:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: tifffile.TiffFile | None = None
+        self._pool: ThreadPoolExecutor | None = None
         try:
             with _understood(path) as said:
                 self._file = tifffile.TiffFile(path)
                 self._file.filehandle.set_lock(True)  # pages are decoded by several threads
-                self._inspect(self._file, path.stat().st_size)
-                if said:
-                    raise UnreadableError(f"{path} is damaged: {said[0].split('> ')[-1][:120]}")
+                self._inspect(self._file, path.stat().st_size, said)
         except InputError:
             self.close()
             raise
-        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="tiff")
 
-    def _inspect(self, file: tifffile.TiffFile, size: int) -> None:
+    def _inspect(self, file: tifffile.TiffFile, size: int, said: list[str]) -> None:
         if len(file.pages) * SMALLEST_DIRECTORY > size:
             raise UnreadableError(f"{self.path} lists more pages than it can hold; it is damaged")
         if not file.series:
             raise UnreadableError(f"{self.path} holds no image")
         series, first = file.series[0], file.pages.first
         axes, sizes = str(series.axes), tuple(int(n) for n in series.shape)
+        if 0 in sizes or not sizes:
+            raise UnreadableError(f"{self.path} is empty: its image is {by(sizes) or '0'} pixels")
+        if said:
+            raise UnreadableError(f"{self.path} is damaged: {_plain(said[0])}; copy it again")
         self._refuse_colour(first, axes, sizes)
         if len(file.series) > 1:
             others = ", ".join(by(tuple(s.shape)) for s in file.series[:4])
@@ -89,11 +100,9 @@ class TiffSource:
         raw = series.dtype
         if raw is None:
             raise UnreadableError(f"{self.path} does not say of which type its values are; it is damaged")
-        if 0 in sizes or not sizes:
-            raise UnreadableError(f"{self.path} is empty: its image is {by(sizes) or '0'} pixels")
         self.dtype = stored_dtype(raw, self.path)
         self._pages: list[Any] = [page for s in file.series for page in s.pages]
-        self.shape = checked_shape(self._volume(axes, sizes, len(file.series)), raw, self.path)
+        self.shape = checked_shape(self._volume(axes, sizes, len(file.series), shaped=series.kind == "shaped"), raw, self.path)
         self._raw = np.dtype(raw)
         self._refuse_absurd(first, size)
         contiguous = series.dataoffset is not None and len(file.series) == 1 and self._raw.kind in "iuf"
@@ -125,11 +134,13 @@ class TiffSource:
         plane = self.shape[1] * self.shape[2] * self._raw.itemsize
         if int(first.compression) == 1 and len(self._pages) <= 1 and plane // 8 * first.bitspersample // self._raw.itemsize > size + 8:
             raise UnreadableError(f"{self.path} is cut short: its image needs {plane} bytes and the file has {size}")
-        if plane > 1 << 28 and plane > size * 100_000:
+        if plane > 1 << 28 and plane > size * 5000:
             raise UnreadableError(f"{self.path} says that a page takes {plane} bytes, but the file has only {size}; it is damaged")
 
-    def _volume(self, axes: str, sizes: tuple[int, ...], count: int) -> tuple[int, ...]:
+    def _volume(self, axes: str, sizes: tuple[int, ...], count: int, *, shaped: bool) -> tuple[int, ...]:
         """The (z, y, x) of a series: the one long axis beside y and x is z, whatever the file calls it."""
+        if shaped and len(sizes) == 3 and count == 1:  # saved by tifffile as an array of three axes
+            return sizes
         plain = [(a, n) for a, n in zip(axes, sizes, strict=True) if a not in "YXS"]
         if "Y" not in axes or "X" not in axes:
             raise UnreadableError(f"{self.path} has the axes {axes} of {by(sizes)}; a scan has planes of y and x")
@@ -150,6 +161,11 @@ class TiffSource:
         with _understood(self.path):
             if len(self._pages) < self.shape[0]:
                 return self._deep(z0, z1)
+            if z1 - z0 == 1:
+                self._page(z0, out[0])
+                return out
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="tiff")
             for _ in self._pool.map(lambda z: self._page(z, out[z - z0]), range(z0, z1)):
                 pass
         return out
@@ -179,9 +195,8 @@ class TiffSource:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
-        pool = getattr(self, "_pool", None)
-        if pool is not None:
-            pool.shutdown(wait=True)
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
 
 
 def read_values(path: Path, offset: int, shape: Triple, order: np.dtype[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
@@ -198,6 +213,13 @@ def read_values(path: Path, offset: int, shape: Triple, order: np.dtype[Any], dt
                 )
             done += step
     return out.astype(dtype, copy=False)
+
+
+def _plain(message: str) -> str:
+    """What tifffile logged, without its own names."""
+    text = message.split("> ")[-1].rstrip("')")
+    tag = _TAG.search(message)
+    return f"tag {tag[1]} has an {text}" if tag and text.startswith("invalid") else one_line(ValueError(text))
 
 
 def _kind(file: tifffile.TiffFile) -> str:

@@ -48,7 +48,7 @@ class ZarrSource:
                 self.metadata["format"] = f"OME-Zarr {described.version}"
                 return _as_volume(self._member(node, path, described.paths[0]), path, described.axes)
             if dataset is None:
-                arrays = [name for name, _ in node.arrays()]
+                arrays = sorted(name for name, _ in node.arrays())
                 if len(arrays) != 1:
                     known = ", ".join(arrays[:8]) if arrays else "none at its top"
                     raise InputError(f"{path} is a group of Zarr arrays ({known}); give the path of one of them, as {path}/NAME")

@@ -1,0 +1,93 @@
+"""What every dock has: the session, the theme's colours, a line that speaks to the person, and a place among the tabs."""
+
+from typing import Any
+
+from napari.utils.events import Event
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+
+from lithoscope._napari.look import Colours, column, mark_bad, style_sheet, text
+from lithoscope._napari.session import session_of
+from lithoscope._napari.start_panel import StartPanel
+
+OURS = "lithoscope_dock"
+
+
+class Dock(QWidget):
+    """A scrolling column: the start panel while no scan is open, else the dock's own `body`; below both the line that speaks."""
+
+    title = ""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self.session = session_of(napari_viewer)
+        self.setObjectName(OURS)
+        self.start = StartPanel(self.session)
+        self.body = QWidget()
+        self.said = text()
+        self.said.setAccessibleName("Messages")
+        self.said.hide()
+        inner = QWidget()
+        layout: QVBoxLayout = column(self.body, self.start, self.said, spacing=8, margin=8)
+        layout.addStretch(1)
+        inner.setLayout(layout)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(inner)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setLayout(column(area))
+        self.setMinimumWidth(300)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self.colours = Colours.of(self.session.viewer)
+        self.session.scan_changed.connect(self.on_scan)
+        self.session.said.connect(self._on_said)
+        self.session.viewer.events.theme.connect(self._on_theme)
+        self._placed = False
+
+    def finish(self) -> None:
+        """Called once the body is built."""
+        self.restyle()
+        self.on_scan()
+        for layer in self.session.viewer.layers:
+            if self.session.scan is None and self.session.adopt(layer):
+                break
+
+    def on_scan(self) -> None:
+        """Another scan is open, or none."""
+        has_scan = self.session.scan is not None
+        self.body.setVisible(has_scan)
+        self.start.setVisible(not has_scan)
+
+    def restyle(self) -> None:
+        """Take up the theme's colours."""
+        self.colours = Colours.of(self.session.viewer)
+        self.setStyleSheet(style_sheet(self.colours))
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
+        """When first shown beside another of our docks, become a tab of it."""
+        super().showEvent(event)
+        if not self._placed:
+            self._placed = True
+            QTimer.singleShot(0, self._become_tab)
+
+    def _become_tab(self) -> None:
+        mine = self.parent()
+        window = mine.parent() if isinstance(mine, QDockWidget) else None
+        if not isinstance(mine, QDockWidget) or not isinstance(window, QMainWindow):
+            return
+        for other in window.findChildren(QDockWidget):
+            if other is not mine and other.findChild(QWidget, OURS) is not None and not other.isFloating():
+                window.tabifyDockWidget(other, mine)
+                mine.raise_()
+                return
+
+    def _on_said(self, words: str, bad: bool) -> None:
+        self.said.setText(words)
+        self.said.setVisible(bool(words))
+        mark_bad(self.said, bad)
+
+    def _on_theme(self, event: Event | None = None) -> None:
+        self.restyle()

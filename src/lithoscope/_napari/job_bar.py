@@ -1,0 +1,79 @@
+"""How the running job fares: a bar, the time that is left, and Cancel."""
+
+import time
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QCheckBox, QProgressBar, QWidget
+
+from lithoscope._napari.look import button, column, row, seconds_text, text
+from lithoscope._napari.session import Session
+from lithoscope._napari.worker_client import Job
+
+
+class JobBar(QWidget):
+    """Shows the session's jobs; hidden while there are none."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._bar = QProgressBar()
+        self._bar.setAccessibleName("Progress of the running job")
+        self._bar.setTextVisible(False)
+        self._bar.setFixedHeight(10)
+        self._words = text(muted=True)
+        self._cancel = button("Cancel", "Cancel the running job")
+        self._cancel.clicked.connect(self._on_cancel)
+        self._keep = QCheckBox("go on if napari closes")
+        self._keep.setToolTip(
+            "When napari closes while a job runs, the job is finished in the background; otherwise it is ended, and can be resumed."
+        )
+        self._keep.setChecked(session.finish_in_background)
+        self._keep.toggled.connect(self._on_keep)
+        self.setLayout(column(row(self._bar, self._cancel), row(self._words), row(self._keep, 1), spacing=2))
+        self._tick = QTimer(self)
+        self._tick.setInterval(500)
+        self._tick.timeout.connect(self.refresh)
+        session.jobs.changed.connect(self._on_job)
+        session.jobs.finished.connect(self._on_job)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show how things stand."""
+        jobs = self._session.jobs.jobs
+        self.setVisible(bool(jobs))
+        if not jobs:
+            self._tick.stop()
+            return
+        self._tick.start()
+        job = jobs[0]
+        self._bar.setRange(0, 1000 if job.total else 0)
+        self._bar.setValue(round(job.fraction * 1000))
+        self._words.setText(describe(job, len(jobs) - 1, time.monotonic()))
+        self._cancel.setEnabled(not job.cancelling)
+        self._cancel.setText("Cancelling" if job.cancelling else "Cancel")
+
+    def _on_job(self, job: Job) -> None:
+        self.refresh()
+
+    def _on_cancel(self) -> None:
+        jobs = self._session.jobs.jobs
+        if jobs:
+            self._session.jobs.cancel(jobs[0])
+
+    def _on_keep(self, on: bool) -> None:
+        self._session.finish_in_background = on
+
+
+def describe(job: Job, waiting: int, now: float) -> str:
+    """One line: "otsu · 63 % · 41 s left · writing · 1 more waits"."""
+    parts = [job.title]
+    if job.total and not job.cancelling:
+        parts.append(f"{job.fraction:.0%}")
+    left = job.seconds_left(now)
+    if left is not None and not job.cancelling:
+        parts.append(f"{seconds_text(left)} left")
+    if job.message:
+        parts.append(job.message)
+    if waiting:
+        parts.append(f"{waiting} more {'waits' if waiting == 1 else 'wait'}")
+    return " · ".join(parts)

@@ -1,0 +1,163 @@
+"""Layers of a scan: their names, scale, units, contrast and metadata are decided here and nowhere else.
+
+A scan has at most four, in one order: image, result, preview, strokes.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from napari.layers import Image, Labels
+from napari.utils.colormaps import DirectLabelColormap
+
+from lithoscope._napari.journalled import Journal
+from lithoscope._napari.journalled import Labels as JournalledLabels
+from lithoscope.classes import Class, ClassTable, colour_of
+from lithoscope.volume.voxel import Voxel
+
+if TYPE_CHECKING:
+    from lithoscope.labels.results import Result
+    from lithoscope.volume.scan import Scan
+
+Kind = Literal["image", "result", "preview", "strokes"]
+ORDER: tuple[Kind, ...] = ("image", "result", "preview", "strokes")
+
+KEY = "lithoscope"
+"""The one key of `layer.metadata` that is ours: {"kind", "path", …}."""
+
+TILE = 256
+"""Edge of the cubes that napari asks for: bigger than the chunks, so that one request is decoded on all cores."""
+
+
+def layer_name(scan: str, kind: Kind, result: str = "") -> str:
+    """What the layer list shows: "soil", "soil · strokes", "soil · otsu"."""
+    return scan if kind == "image" else f"{scan} · {result if kind == 'result' else kind}"
+
+
+def placed(voxel: Voxel | None) -> dict[str, Any]:
+    """Scale, units and axis labels of every layer of a scan."""
+    size, unit = (voxel.size, voxel.unit) if voxel is not None else ((1.0, 1.0, 1.0), "pixel")
+    return {"scale": size, "units": (unit,) * 3, "axis_labels": ("z", "y", "x")}
+
+
+def lazily(levels: Sequence[Any], version: str) -> list[Any]:
+    """Dask arrays over Zarr arrays, level 0 first. `version` tells apart arrays of one name: napari caches by it."""
+    import dask.array as da
+
+    # Raw zarr as multiscale reads a whole z column for every tile: https://github.com/napari/napari/issues/9515
+    return [
+        da.from_array(
+            level,
+            chunks=tuple(min(TILE, s) for s in level.shape),
+            name=f"{version}-{k}",
+            inline_array=True,
+            meta=np.empty((0,) * 3, level.dtype),
+        )
+        for k, level in enumerate(levels)
+    ]
+
+
+def image_data(scan: "Scan") -> tuple[Any, dict[str, Any], str]:
+    """The image layer of a scan as napari's (data, keywords, type)."""
+    levels = lazily(scan.levels, f"{scan.uuid}-{scan.content_hash}")
+    low, high = scan.window
+    keywords = {
+        "name": layer_name(scan.name, "image"),
+        "multiscale": len(levels) > 1,
+        "contrast_limits": (float(low), float(high)),
+        "metadata": {KEY: {"kind": "image", "path": str(scan.path)}},
+        **placed(scan.voxel),
+    }
+    return (levels if len(levels) > 1 else levels[0]), keywords, "image"
+
+
+def image_layer(scan: "Scan") -> Image:
+    """The image layer of a scan, every level read as it is looked at."""
+    data, keywords, _ = image_data(scan)
+    return Image(data, **keywords)
+
+
+def strokes_layer(scan: "Scan", store: Journal, classes: ClassTable, *, editable: bool) -> JournalledLabels:
+    """What people painted, to be painted on."""
+    return _painted(scan, store, classes, "strokes", editable=editable)
+
+
+def corrected_layer(scan: "Scan", store: Journal, classes: ClassTable, result: str, *, editable: bool) -> JournalledLabels:
+    """A result with its corrections laid over it, to be painted on."""
+    return _painted(scan, store, classes, "result", result, editable=editable)
+
+
+def _painted(scan: "Scan", store: Journal, classes: ClassTable, kind: Kind, result: str = "", *, editable: bool) -> JournalledLabels:
+    layer = JournalledLabels(
+        store,
+        name=layer_name(scan.name, kind, result),
+        metadata={KEY: {"kind": kind, "path": str(scan.path), "result": result}},
+        colormap=colormap(classes),
+        opacity=0.7 if kind == "strokes" else 0.5,
+        multiscale=False,
+        **placed(scan.voxel),
+    )
+    layer.editable = editable
+    layer.brush_size = 10
+    layer.locked = kind == "strokes"
+    return layer
+
+
+def result_layer(scan: "Scan", result: "Result", name: str) -> Labels:
+    """A result as it was predicted, to be looked at."""
+    levels = lazily(result.levels, f"{scan.uuid}-{name}-{result.record.uuid}")
+    return Labels(
+        levels if len(levels) > 1 else levels[0],
+        name=layer_name(scan.name, "result", name),
+        metadata={KEY: {"kind": "result", "path": str(scan.path), "result": name}},
+        colormap=colormap(result.classes),
+        opacity=0.5,
+        multiscale=len(levels) > 1,
+        **placed(scan.voxel),
+    )
+
+
+def preview_layer(scan: "Scan", classes: ClassTable) -> Labels:
+    """One plane of what a method would say, moved along with the slider."""
+    return Labels(
+        np.zeros((1, 1, 1), np.uint8),
+        name=layer_name(scan.name, "preview"),
+        metadata={KEY: {"kind": "preview", "path": str(scan.path)}},
+        colormap=colormap(classes),
+        opacity=0.5,
+        **placed(scan.voxel),
+    )
+
+
+def show_plane(layer: Labels, labels: npt.NDArray[np.uint8], origin: Sequence[int], factor: Sequence[int], voxel: Voxel | None) -> None:
+    """Lay `labels` (z, y, x; one thick) at voxel `origin` of the scan, each of its voxels `factor` of the scan's."""
+    size = np.asarray(placed(voxel)["scale"], float)
+    layer.data = labels
+    layer.scale = size * factor
+    layer.translate = size * (np.asarray(origin) + (np.asarray(factor) - 1) / 2)
+
+
+def colormap(classes: Iterable[Class]) -> DirectLabelColormap:
+    """Colours by class id; what is no class is not drawn."""
+    colours: dict[int | None, Any] = {None: (0.0, 0.0, 0.0, 0.0), 0: (0.0, 0.0, 0.0, 0.0)}
+    return DirectLabelColormap(color_dict=colours | {c.id: rgba(c.colour) for c in classes})
+
+
+def rgba(colour: str) -> tuple[float, float, float, float]:
+    """A colour #rrggbb as four numbers from 0 to 1."""
+    r, g, b = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return (r, g, b, 1.0)
+
+
+def grey_classes(count: int, known: ClassTable) -> ClassTable:
+    """Classes 1…count by grey level, under the names and colours that the scan's own classes have for these ids."""
+    return ClassTable(
+        tuple(known[i] if i in known else Class(i, f"class {i}", colour_of(i), 1.0 if i == 1 else 0.0) for i in range(1, count + 1))
+    )
+
+
+def about(layer: Any) -> dict[str, Any]:
+    """What our metadata says of a layer; empty for layers of others."""
+    found = getattr(layer, "metadata", {}).get(KEY, {})
+    return dict(found) if isinstance(found, dict) else {}

@@ -1,0 +1,315 @@
+"""Choosing a method and its settings, with the histogram, the live preview and the button that runs it on the volume."""
+
+from typing import Any
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QCheckBox, QComboBox, QLineEdit, QWidget
+
+import lithoscope.segmenters  # noqa: F401 - fills the registry
+from lithoscope._napari import actions
+from lithoscope._napari.background import Background, sentence
+from lithoscope._napari.forms import ParameterForm
+from lithoscope._napari.histogram_plot import HistogramPlot
+from lithoscope._napari.layers import grey_classes
+from lithoscope._napari.look import Colours, bytes_text, column, main_button, mark_bad, row, seconds_text, small_button, text
+from lithoscope._napari.preview import Answer, Previewer
+from lithoscope._napari.session import Session
+from lithoscope.errors import InputError, LithoscopeError
+from lithoscope.segmenters.base import REGISTRY
+from lithoscope.segmenters.parameters import configured, parameters
+
+BY_HAND = "threshold"
+"""The method whose settings are the lines on the histogram."""
+
+
+class MethodPanel(QWidget):
+    """Method, settings, histogram, preview, Run."""
+
+    ran = Signal()
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._previewer: Previewer | None = None
+        self._remembered: dict[str, dict[str, Any]] = {}
+        self._name = ""
+        self._last: tuple[str, dict[str, Any], str] | None = None
+        self._estimated: tuple[Any, ...] = ()
+        self.method = QComboBox()
+        self.method.setAccessibleName("Method")
+        for name, kind in REGISTRY.items():
+            self.method.addItem(kind.title, name)
+        self._summary = text(muted=True)
+        self.form = ParameterForm()
+        self.plot = HistogramPlot()
+        self._more = small_button("+", "One more class: adds a threshold")
+        self._fewer = small_button("−", "One class fewer: takes the chosen threshold away")
+        self._values = text(muted=True)
+        self.live = QCheckBox("Live preview on the plane in view")
+        self.live.setChecked(True)
+        self.output = QLineEdit()
+        self.output.setAccessibleName("Name of the result")
+        self.output.setToolTip("The name of the result; corrections and exports go by it")
+        self.run_button = main_button("Run on the volume")
+        self._beneath = text(muted=True)
+        self.resume_button = main_button("Resume")
+        self.resume_button.hide()
+        self.setLayout(
+            column(
+                row(text("Method", bold=True, wrap=False), self.method, spacing=8),
+                self._summary,
+                self.form,
+                self.plot,
+                row(self._values, self._fewer, self._more, spacing=4),
+                self.live,
+                row(text("Result", muted=True, wrap=False), self.output, spacing=8),
+                self.run_button,
+                self.resume_button,
+                self._beneath,
+            )
+        )
+        self._work = Background(self, newest_only=True)
+        self._work.failed.connect(self._on_preview_failed)
+        self._estimating = Background(self, newest_only=True)
+        self._estimating.failed.connect(self._on_estimate_failed)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(400)
+        self._soon.timeout.connect(self._estimate)
+        self.method.currentIndexChanged.connect(self._on_method)
+        self.method.activated.connect(self._put_result_aside)
+        self.form.changed.connect(self._on_settings)
+        self.plot.moved.connect(self._on_lines)
+        self._more.clicked.connect(self._on_more)
+        self._fewer.clicked.connect(self._on_fewer)
+        self.live.toggled.connect(self._on_live)
+        self.output.textEdited.connect(self._check)
+        self.run_button.clicked.connect(self.run)
+        self.resume_button.clicked.connect(self.resume)
+        session.plane_changed.connect(self.update_preview)
+        session.results_changed.connect(self._on_results)
+        session.jobs.finished.connect(self._on_finished)
+        session.classes_changed.connect(self.update_preview)
+        self.method.setCurrentIndex(max(self.method.findData("otsu"), 0))
+        self._on_method()
+
+    def set_colours(self, colours: Colours) -> None:
+        """Follow the window's theme."""
+        self.plot.set_colours(colours.background, colours.text)
+
+    def on_scan(self) -> None:
+        """Another scan is open, or none."""
+        scan = self._session.scan
+        self._previewer = None if scan is None else Previewer(scan)
+        self._last = None
+        self.resume_button.hide()
+        self.plot.show_histogram(None if scan is None else scan.histogram)
+        self._remembered.pop(BY_HAND, None)
+        self._propose_name()
+        self._on_method()
+
+    @property
+    def name(self) -> str:
+        """The chosen method's name."""
+        return str(self.method.currentData())
+
+    def values(self) -> dict[str, Any]:
+        """The settings, checked."""
+        return self.form.values()
+
+    def choose(self, name: str, values: dict[str, Any] | None = None) -> None:
+        """Choose a method and, if given, its settings."""
+        if values is not None:
+            self._remembered[name] = dict(values)
+        place = self.method.findData(name)
+        if place >= 0 and place != self.method.currentIndex():
+            self.method.setCurrentIndex(place)
+        elif values is not None:
+            self._name = ""
+            self._on_method()
+
+    # --- choosing -----------------------------------------------------------------------------------------------------
+
+    def _on_method(self, *_: Any) -> None:
+        if self._name and self.form.error() == "":
+            self._remembered[self._name] = self.form.values()
+        name = self._name = self.name
+        kind = REGISTRY[name]
+        self._summary.setText(kind.summary)
+        self.form.show_parameters(parameters(kind), self._remembered.get(name))
+        by_hand = name == BY_HAND
+        if by_hand and self._session.scan is not None and not self.values().get("bounds"):
+            self.form.set_values({"bounds": self._first_bounds()})
+        self._more.setVisible(by_hand)
+        self._fewer.setVisible(by_hand)
+        self._propose_name()
+        self.update_preview()
+
+    def _first_bounds(self) -> tuple[float, ...]:
+        """Lines to begin with: those on show, or Otsu's for two classes."""
+        if self.plot.thresholds:
+            return self.plot.thresholds
+        assert self._previewer is not None
+        try:
+            learnt = self._previewer.fitted("otsu", {"classes": 2}).learnt()
+        except LithoscopeError:
+            return ()
+        return tuple(learnt["thresholds"])
+
+    def _on_settings(self) -> None:
+        self._put_result_aside()
+        self.update_preview()
+
+    def _put_result_aside(self, *_: Any) -> None:
+        """The person tries something else: show the preview instead of the result, unless it is being corrected."""
+        if self.live.isChecked() and self._session.shown and not self._session.correcting:
+            self._session.show_result("")
+
+    def _on_lines(self, thresholds: tuple[float, ...]) -> None:
+        """A line was moved: another method's lines become thresholds set by hand."""
+        self._put_result_aside()
+        if self.name != BY_HAND:
+            self._remembered[BY_HAND] = {"bounds": thresholds}
+            self.method.setCurrentIndex(self.method.findData(BY_HAND))
+        else:
+            self.form.set_values({"bounds": thresholds})
+            self.update_preview()
+
+    def _on_more(self) -> None:
+        self._set_lines(self.plot.with_one_more())
+
+    def _on_fewer(self) -> None:
+        self._set_lines(self.plot.with_one_fewer())
+
+    def _set_lines(self, thresholds: tuple[float, ...]) -> None:
+        self._put_result_aside()
+        self.form.set_values({"bounds": thresholds})
+        self.update_preview()
+
+    def _propose_name(self) -> None:
+        self.output.setText(actions.free_result_name(self._session, self.name))
+
+    def _on_results(self) -> None:
+        self._propose_name()
+        self._check()
+        self.update_preview()
+
+    # --- preview ------------------------------------------------------------------------------------------------------
+
+    def update_preview(self) -> None:
+        """Ask for what the method says of the plane in view."""
+        self._check()
+        previewer, plane = self._previewer, self._session.plane()
+        if previewer is None:
+            return
+        try:
+            values = self.form.values()
+            configured(REGISTRY[self.name], values)
+        except InputError as error:
+            self._beneath.setText(str(error))
+            return
+        self._soon.start()
+        name = self.name
+        shows = self.live.isChecked() and plane is not None and not self._session.shown
+        if not shows:
+            self._session.hide_preview()
+        if plane is None or not shows:
+            self._work.start(lambda: previewer.fitted(name, values), self._on_fitted)
+        else:
+            self._work.start(lambda: previewer.answer(name, values, plane), self._on_answer)
+
+    def _on_fitted(self, method: Any) -> None:
+        self._show_lines(method.learnt(), len(method.classes_))
+
+    def _on_answer(self, answer: Answer) -> None:
+        self._show_lines(answer.learnt, len(answer.classes))
+        if self.live.isChecked() and self._session.plane() == answer.pixels.plane and not self._session.shown:
+            self._session.show_preview(answer, grey_classes(len(answer.classes), self._session.classes))
+
+    def _show_lines(self, learnt: dict[str, Any], classes: int) -> None:
+        thresholds = learnt.get("thresholds", [])
+        if thresholds and isinstance(thresholds[0], list):
+            thresholds = []
+        if self.name != BY_HAND or not self.plot.dragging:
+            self.plot.show_thresholds(thresholds, grey_classes(classes, self._session.classes))
+        self._values.setText("thresholds " + ", ".join(f"{t:g}" for t in thresholds) if thresholds else "")
+
+    def _on_preview_failed(self, error: BaseException) -> None:
+        self._session.hide_preview()
+        self._beneath.setText(sentence(error))
+        mark_bad(self._beneath, True)
+
+    def _on_live(self, on: bool) -> None:
+        self.update_preview()
+
+    # --- running ------------------------------------------------------------------------------------------------------
+
+    def _check(self, *_: Any) -> None:
+        """Say what is missing, or nothing; the estimate comes later."""
+        problem = self.form.error()
+        name = self.output.text().strip()
+        if not problem and not name:
+            problem = "give the result a name"
+        elif not problem and name in self._session.results():
+            problem = f"there is a result {name} already; choose another name"
+        self.run_button.setEnabled(not problem and self._session.scan is not None)
+        if problem:
+            self._beneath.setText(problem)
+        mark_bad(self._beneath, False)
+
+    def _estimate(self) -> None:
+        """In a thread: minutes, disk and memory of a run, from one timed block."""
+        scan = self._session.scan
+        if scan is None or self._session.jobs.jobs or not self.run_button.isEnabled():
+            return
+        name, values = self.name, self.form.values()
+        wish = (str(scan.path), name, repr(values))
+        if wish == self._estimated:
+            return
+
+        def work() -> tuple[tuple[Any, ...], Any]:
+            from lithoscope.labels.predict import estimate
+
+            return wish, estimate(scan, configured(REGISTRY[name], values))
+
+        self._estimating.start(work, self._on_estimate)
+
+    def _on_estimate(self, found: tuple[tuple[Any, ...], Any]) -> None:
+        self._estimated, estimate = found
+        disk, memory = bytes_text(estimate.disk_bytes), bytes_text(estimate.memory_bytes)
+        time = seconds_text(estimate.seconds) if estimate.seconds < 1 else f"about {seconds_text(estimate.seconds)}"
+        words = f"{time} · {disk} on disk · {memory} of memory"
+        if self.run_button.isEnabled():
+            self._beneath.setText(words)
+        mark_bad(self._beneath, False)
+
+    def _on_estimate_failed(self, error: BaseException) -> None:
+        self._beneath.setText(sentence(error))
+        mark_bad(self._beneath, True)
+
+    def run(self) -> None:
+        """Run the method on the whole volume, in the worker."""
+        self._start(resume=False)
+
+    def resume(self) -> None:
+        """Go on where a run that was ended stopped."""
+        self._start(resume=True)
+
+    def _start(self, *, resume: bool) -> None:
+        name, values, output = self._last if resume and self._last else (self.name, self.form.values(), self.output.text().strip())
+        job = actions.segment(self._session, name, values, output, resume=resume)
+        if job is None:
+            return
+        self.resume_button.hide()
+        self._last = (name, values, output)
+        self.ran.emit()
+
+    def _on_finished(self, job: Any) -> None:
+        if job.command != "segment":
+            return
+        over = job.state == "done"
+        self.resume_button.setVisible(not over and self._last is not None)
+        if self._last is not None:
+            self.resume_button.setText(f"Resume {self._last[2]}")
+        self._estimated = ()
+        self._soon.start()

@@ -1,0 +1,181 @@
+"""The Scan dock: what is open, how large its voxels are, which part of it was measured."""
+
+from typing import Any
+
+from qtpy.QtWidgets import QComboBox, QFormLayout, QLineEdit, QToolButton, QWidget
+
+from lithoscope._napari.actions import set_field_of_view, set_voxel
+from lithoscope._napari.dock import Dock
+from lithoscope._napari.job_bar import JobBar
+from lithoscope._napari.look import button, bytes_text, column, row, rule, text
+from lithoscope.errors import LithoscopeError
+from lithoscope.volume.voxel import Voxel
+
+UNITS = ("nm", "µm", "mm", "cm", "m", "inch")
+
+
+class ScanDock(Dock):
+    """Facts of the scan, its voxel size and field of view; opening, importing and closing."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        self._name = text(bold=True)
+        self._facts = QFormLayout()
+        self._facts.setContentsMargins(0, 0, 0, 0)
+        self._facts.setVerticalSpacing(3)
+        self._lines = {key: text() for key in ("Size", "Type", "Grey values", "Levels", "From", "Folder")}
+        for key, label in self._lines.items():
+            self._facts.addRow(text(key, muted=True, wrap=False), label)
+        self.voxel_edit = QLineEdit()
+        self.voxel_edit.setAccessibleName("Voxel size along z, y and x")
+        self.voxel_edit.setPlaceholderText("one number, or z y x")
+        self.voxel_edit.setToolTip("The size of a voxel: one number, or three for z y x")
+        self.unit_edit = QComboBox()
+        self.unit_edit.setAccessibleName("Unit of the voxel size")
+        self.unit_edit.addItems(UNITS)
+        self.voxel_button = button("Set", "Set the voxel size")
+        self._fov = text()
+        self.fov_edit = QLineEdit()
+        self.fov_edit.setAccessibleName("Field of view")
+        self.fov_edit.setPlaceholderText("cylinder:CY,CX,R or box z0:z1,y0:y1,x0:x1")
+        self._propose = button(
+            "Propose", "Propose a field of view from the image", "Use what the image shows: a circle or box with one constant outside"
+        )
+        self._edit = button("Edit", "Write the field of view by hand")
+        self._none = button("None", "Use the whole scan, without a field of view")
+        self._edit_row = QWidget()
+        self.fov_button = button("Set", "Set the field of view")
+        self._edit_row.setLayout(row(self.fov_edit, self.fov_button))
+        self._edit_row.hide()
+        self._more = QToolButton()
+        self._more.setText("Another scan …")
+        self._more.setAccessibleName("Open or import another scan")
+        self._more.setCheckable(True)
+        self._close = button("Close the scan", tip="Take the scan and its layers out of the viewer; everything is kept on disk")
+        self.jobs = JobBar(self.session)
+        facts = QWidget()
+        facts.setLayout(self._facts)
+        self.body.setLayout(
+            column(
+                self._name,
+                facts,
+                rule(),
+                text("Voxel size", bold=True),
+                row(self.voxel_edit, self.unit_edit, self.voxel_button),
+                rule(),
+                text("Field of view", bold=True),
+                self._fov,
+                row(self._propose, self._edit, self._none, 1),
+                self._edit_row,
+                rule(),
+                row(self._more, 1, self._close),
+            )
+        )
+        layout = self.body.layout()
+        assert layout is not None
+        self.start.form.closed.connect(self._on_more_done)
+        inner = self.start.parentWidget()
+        assert inner is not None
+        inner_layout = inner.layout()
+        assert inner_layout is not None
+        inner_layout.insertWidget(2, self.jobs)
+        self.voxel_button.clicked.connect(self._on_voxel)
+        self.voxel_edit.returnPressed.connect(self._on_voxel)
+        self._propose.clicked.connect(self._on_propose)
+        self._edit.clicked.connect(self._on_edit)
+        self._none.clicked.connect(self._on_none)
+        self.fov_button.clicked.connect(self._on_fov)
+        self.fov_edit.returnPressed.connect(self._on_fov)
+        self._more.toggled.connect(self._on_more)
+        self._close.clicked.connect(self.session.forget)
+        self.session.facts_changed.connect(self.show_facts)
+        self.finish()
+
+    def on_scan(self) -> None:
+        super().on_scan()
+        self._more.setChecked(False)
+        self.start.explain(self.session.scan is None)
+        self._edit_row.hide()
+        self.show_facts()
+
+    def show_facts(self) -> None:
+        """Show what is known of the scan."""
+        scan = self.session.scan
+        if scan is None:
+            return
+        z, y, x = scan.shape
+        size = z * y * x * scan.dtype.itemsize
+        low, high = scan.window
+        grey = scan.histogram
+        facts = {
+            "Size": f"{z} × {y} × {x} voxels" + (f", {_extent(scan)}" if scan.voxel else ""),
+            "Type": f"{scan.dtype}, {bytes_text(size)}",
+            "Grey values": f"{grey.minimum:g} to {grey.maximum:g}, mostly {low:g} to {high:g}" if grey.total else "none that are finite",
+            "Levels": f"{len(scan.levels)}, the coarsest {' × '.join(str(n) for n in scan.levels[-1].shape)}",
+            "From": str(scan.metadata.get("format", "")) + ("" if scan.ours else " · used in place, never written to"),
+            "Folder": str(scan.path),
+        }
+        self._name.setText(scan.name)
+        for key, words in facts.items():
+            self._lines[key].setText(words)
+        self._lines["Folder"].setToolTip(str(scan.path))
+        if scan.voxel is not None:
+            sizes = scan.voxel.size[:1] if scan.voxel.isotropic else scan.voxel.size
+            self.voxel_edit.setText(" ".join(f"{s:g}" for s in sizes))
+            self.unit_edit.setCurrentText(scan.voxel.symbol if scan.voxel.symbol != "in" else "inch")
+        else:
+            self.voxel_edit.clear()
+            self.unit_edit.setCurrentText("µm")
+        self._fov.setText(
+            "none: the whole scan counts" if scan.field_of_view is None else f"{scan.field_of_view}; what lies outside does not count"
+        )
+        self.fov_edit.setText("" if scan.field_of_view is None else str(scan.field_of_view))
+
+    def _on_voxel(self) -> None:
+        try:
+            set_voxel(self.session, voxel_typed(self.voxel_edit.text(), self.unit_edit.currentText()))
+        except LithoscopeError as error:
+            self.session.said.emit(str(error), True)
+
+    def _on_propose(self) -> None:
+        set_field_of_view(self.session, "auto")
+
+    def _on_edit(self) -> None:
+        self._edit_row.setVisible(not self._edit_row.isVisible())
+
+    def _on_none(self) -> None:
+        set_field_of_view(self.session, "none")
+
+    def _on_fov(self) -> None:
+        if self.fov_edit.text().strip():
+            set_field_of_view(self.session, self.fov_edit.text().strip())
+
+    def _on_more(self, on: bool) -> None:
+        self.start.setVisible(on or self.session.scan is None)
+
+    def _on_more_done(self) -> None:
+        self._more.setChecked(False)
+
+
+def voxel_typed(words: str, unit: str) -> Voxel | None:
+    """The voxel size that a person typed; None for nothing."""
+    from lithoscope.errors import InputError
+
+    parts = words.replace(",", " ").replace("×", " ").split()
+    if not parts:
+        return None
+    try:
+        sizes = [float(p) for p in parts]
+    except ValueError:
+        raise InputError(f"voxel size {words!r} is not one number or three (z y x)") from None
+    if len(sizes) not in (1, 3):
+        raise InputError(f"voxel size {words!r} is not one number or three (z y x)")
+    z, y, x = sizes * 3 if len(sizes) == 1 else sizes
+    return Voxel((z, y, x), unit)
+
+
+def _extent(scan: Any) -> str:
+    """How large the scan is in the world: "0.2 × 2.5 × 2.5 mm"."""
+    sizes = [n * s for n, s in zip(scan.shape, scan.voxel.um, strict=True)]
+    unit, factor = ("mm", 1e-3) if max(sizes) >= 1000 else ("µm", 1.0)
+    return " × ".join(f"{s * factor:.3g}" for s in sizes) + f" {unit}"

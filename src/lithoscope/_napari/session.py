@@ -1,0 +1,505 @@
+"""What the docks of one viewer share: the open scan, its layers, its classes and the worker's jobs.
+
+It knows no widget. Everything slow is done in a thread (opening) or in the worker process (jobs); the signals tell the docks.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, finalize, ref
+
+import numpy as np
+from napari.layers import Layer
+from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
+
+from lithoscope._napari import layers as ours
+from lithoscope._napari.background import Background, sentence
+from lithoscope._napari.journalled import Journal, Labels
+from lithoscope._napari.keys import Keys
+from lithoscope._napari.opening import Opened, opened, painted_voxels
+from lithoscope._napari.preview import Answer, Plane
+from lithoscope._napari.worker_client import Job, WorkerClient
+from lithoscope.classes import ClassTable
+from lithoscope.errors import LithoscopeError
+
+if TYPE_CHECKING:
+    from lithoscope.volume.scan import Scan
+
+LARGEST_IN_3D = 512**3
+"""napari draws single-scale layers whole in 3D; ours are hidden there when they hold more voxels than this."""
+
+_SESSIONS: "WeakKeyDictionary[Any, Session]" = WeakKeyDictionary()
+
+
+def session_of(napari_viewer: Any) -> "Session":
+    """The one session of a viewer, also behind the proxy that napari hands to plugins."""
+    viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
+    if viewer not in _SESSIONS:
+        _SESSIONS[viewer] = Session(viewer)
+    return _SESSIONS[viewer]
+
+
+class Session(QObject):
+    """One viewer's scan. It holds the viewer weakly: it must not keep a closed window alive."""
+
+    scan_changed = Signal()
+    """Another scan is open, or none."""
+    facts_changed = Signal()
+    """Voxel size, unit or field of view of the open scan changed."""
+    classes_changed = Signal()
+    class_chosen = Signal(int)
+    results_changed = Signal()
+    """A result came, went, or is shown or corrected now."""
+    painted = Signal()
+    plane_changed = Signal()
+    said = Signal(str, bool)
+    """One sentence for the person; True when something went wrong."""
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self._viewer = ref(viewer)
+        self._keys = Keys(self)
+        self.jobs = WorkerClient(self)
+        self.jobs.finished.connect(self._on_job)
+        self.reading = Background(self)
+        self.reading.failed.connect(self._on_failure)
+        self.counting = Background(self, newest_only=True)
+        self._then: dict[int, Callable[[Job], None]] = {}
+        self.scan: Scan | None = None
+        self.classes = ClassTable()
+        self.result_classes = ClassTable()
+        self.readonly = ""
+        """Who holds strokes that cannot be written here, or nothing."""
+        self.shown = ""
+        """The name of the result on show."""
+        self.correcting = False
+        self.chosen = 0
+        self.finish_in_background = False
+        self._layers: dict[ours.Kind, Layer] = {}
+        self._strokes: Journal | None = None
+        self._corrected: Journal | None = None
+        self._hidden_in_3d: list[Layer] = []
+        self._flush = QTimer(self)
+        self._flush.setInterval(1000)
+        self._flush.setSingleShot(True)
+        self._flush.timeout.connect(self._look_after)
+        viewer.layers.events.removed.connect(self._on_removed)
+        viewer.dims.events.current_step.connect(self._on_plane)
+        viewer.dims.events.order.connect(self._on_plane)
+        viewer.dims.events.ndisplay.connect(self._on_ndisplay)
+        finalize(viewer, _shut, ref(self)).atexit = False
+        application = QCoreApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self.shut)
+
+    # --- the scan -------------------------------------------------------------------------------------------------
+
+    @property
+    def viewer(self) -> Any:
+        viewer = self._viewer()
+        assert viewer is not None
+        return viewer
+
+    def open(self, path: Path | str) -> None:
+        """Open a scan, its strokes and its classes; `scan_changed` follows."""
+        place = Path(path)
+        self.said.emit(f"opening {place.name} …", False)
+        self.reading.start(lambda: opened(place), self._on_opened)
+
+    def adopt(self, layer: Layer) -> bool:
+        """Open the scan that a layer shows, when it says which."""
+        about = ours.about(layer)
+        if about.get("kind") != "image" or "path" not in about or (self.scan is not None and str(self.scan.path) == about["path"]):
+            return False
+        self.open(about["path"])
+        return True
+
+    def _on_opened(self, found: Opened) -> None:
+        if found.uncounted:
+            path = found.scan.path
+            self.said.emit(f"counting the grey values of {path.name}, once …", False)
+            self.run("info", {"scan": str(path)}, f"count {found.scan.name}", lambda job: self._on_counted(job, path))
+            return
+        self.close_scan()
+        self.scan, self.classes, self.readonly = found.scan, found.classes, found.readonly
+        self._strokes = found.strokes
+        image = next((layer for layer in self.viewer.layers if ours.about(layer).get("path") == str(found.scan.path)), None)
+        if image is None:
+            image = ours.image_layer(found.scan)
+            self.viewer.add_layer(image)
+        self._layers["image"] = image
+        self._keys.bind(image)
+        if found.strokes is not None:
+            self._add("strokes", self._watched(ours.strokes_layer(found.scan, found.strokes, self.classes, editable=not self.readonly)))
+        self._hide_in_3d()
+        self.chosen = self.classes.ids[0] if self.classes.ids else 0
+        self.said.emit(f"read-only: {self.readonly}" if self.readonly else "", bool(self.readonly))
+        self.scan_changed.emit()
+
+    def _on_counted(self, job: Job, path: Path) -> None:
+        if job.state == "done":
+            self.open(path)
+
+    def close_scan(self) -> None:
+        """Take the scan's layers away and give its strokes back."""
+        if self.scan is None:
+            return
+        for kind in reversed(ours.ORDER):
+            self._drop(kind)
+        for store in self._stores():
+            with self.telling():
+                store.close()
+        self._strokes = self._corrected = None
+        self.scan, self.shown, self.correcting, self.readonly = None, "", False, ""
+        self.classes = self.result_classes = ClassTable()
+        self.chosen = 0
+
+    def forget(self) -> None:
+        """Close the scan and say so."""
+        self.close_scan()
+        self.scan_changed.emit()
+
+    # --- layers ---------------------------------------------------------------------------------------------------
+
+    def layer(self, kind: ours.Kind) -> Layer | None:
+        """The layer of this kind, if it is still in the viewer."""
+        return self._layers.get(kind)
+
+    def _add(self, kind: ours.Kind, layer: Layer) -> None:
+        """Put a layer in its place in the order; another of its kind goes."""
+        self._drop(kind)
+        viewer = self.viewer
+        active = viewer.layers.selection.active
+        viewer.add_layer(layer)
+        self._layers[kind] = layer
+        self._keys.bind(layer)
+        below = [self._layers[k] for k in ours.ORDER[: ours.ORDER.index(kind)] if k in self._layers]
+        place = max((viewer.layers.index(b) for b in below), default=-1) + 1
+        if viewer.layers.index(layer) != place:
+            viewer.layers.move(viewer.layers.index(layer), place)
+        if active is not None and active in viewer.layers:
+            viewer.layers.selection.active = active
+
+    def _drop(self, kind: ours.Kind) -> None:
+        layer = self._layers.pop(kind, None)
+        viewer = self._viewer()
+        if layer is not None and viewer is not None and layer in viewer.layers:
+            layer.locked = False
+            viewer.layers.remove(layer)
+
+    def _on_removed(self, event: Any) -> None:
+        """The person deleted a layer: without its image the scan is closed, without the others they are only not shown."""
+        kind = next((k for k, layer in self._layers.items() if layer is event.value), None)
+        if kind is None:
+            return
+        del self._layers[kind]
+        if kind == "image":
+            QTimer.singleShot(0, self.forget)
+        elif kind == "result":
+            self._end_correcting()
+            self.shown = ""
+            self.results_changed.emit()
+
+    def overlays(self) -> list[Layer]:
+        """The layers that lie over the image."""
+        return [self._layers[kind] for kind in ours.ORDER[1:] if kind in self._layers]
+
+    def _on_ndisplay(self, event: Any = None) -> None:
+        self._hide_in_3d()
+        self.plane_changed.emit()
+
+    def _hide_in_3d(self) -> None:
+        """Hide painted layers that napari would read whole."""
+        if self.viewer.dims.ndisplay == 3 and self.scan is not None and int(np.prod(self.scan.shape)) > LARGEST_IN_3D:
+            painted = [layer for kind, layer in self._layers.items() if kind in ("strokes", "result")]
+            for layer in painted:
+                if layer.visible and not layer.multiscale:
+                    layer.visible = False
+                    self._hidden_in_3d.append(layer)
+            if self._hidden_in_3d:
+                self.said.emit("strokes and corrections of a scan of this size are shown in 2D only", False)
+        elif self.viewer.dims.ndisplay == 2:
+            for layer in self._hidden_in_3d:
+                layer.visible = True
+            self._hidden_in_3d.clear()
+
+    # --- the plane in view ------------------------------------------------------------------------------------------
+
+    def _on_plane(self, event: Any = None) -> None:
+        if self.scan is not None:
+            self.plane_changed.emit()
+
+    def plane(self) -> Plane | None:
+        """The plane of the scan in view, or None in 3D and where the slider is beside the scan."""
+        image = self.layer("image")
+        dims = self.viewer.dims
+        if image is None or self.scan is None or dims.ndisplay != 2:
+            return None
+        beyond = dims.ndim - 3
+        hidden = [axis - beyond for axis in dims.not_displayed if axis >= beyond]
+        if len(hidden) != 1:
+            return None
+        axis = hidden[0]
+        index = round(float(image.world_to_data(dims.point)[-3:][axis]))
+        return Plane(axis, index) if 0 <= index < self.scan.shape[axis] else None
+
+    def show_preview(self, answer: Answer, classes: ClassTable) -> None:
+        """Lay the answer over the plane in view."""
+        if self.scan is None:
+            return
+        layer = self.layer("preview")
+        if layer is None:
+            layer = ours.preview_layer(self.scan, classes)
+            self._add("preview", layer)
+        layer.colormap = ours.colormap(classes)
+        ours.show_plane(layer, answer.labels, answer.pixels.origin, answer.pixels.factor, self.scan.voxel)
+
+    def hide_preview(self) -> None:
+        """Take the preview away."""
+        self._drop("preview")
+
+    def place_layers(self) -> None:
+        """Give every layer the scan's voxel size, after it changed."""
+        if self.scan is None:
+            return
+        plane = self.plane()
+        placed = ours.placed(self.scan.voxel)
+        self.hide_preview()
+        for layer in self._layers.values():
+            layer.scale, layer.units = placed["scale"], placed["units"]
+        if plane is not None:
+            dims = self.viewer.dims
+            dims.set_point(dims.ndim - 3 + plane.axis, plane.index * placed["scale"][plane.axis])
+        self.viewer.reset_view()
+        self.facts_changed.emit()
+
+    # --- classes and painting ---------------------------------------------------------------------------------------
+
+    @property
+    def palette(self) -> ClassTable:
+        """The classes that painting gives now: the scan's, or those of the result that is corrected."""
+        return self.result_classes if self.correcting else self.classes
+
+    def change_classes(self, table: ClassTable) -> None:
+        """Take up other names, colours or classes, and keep them."""
+        if self.scan is None:
+            return
+        from lithoscope.labels.classes_file import save_classes
+
+        self.classes = table
+        with self.telling():
+            save_classes(self.scan, table)
+        strokes = self.layer("strokes")
+        if strokes is not None:
+            strokes.colormap = ours.colormap(table)
+        self.classes_changed.emit()
+
+    def brush(self) -> Any:
+        """The layer that is painted on: corrections while correcting, else strokes."""
+        return self.layer("result" if self.correcting else "strokes")
+
+    def choose(self, id: int) -> None:
+        """Take the brush of this class in hand, on the layer that is painted on."""
+        layer = self.brush()
+        if layer is None or id not in self.palette:
+            return
+        self.chosen = id
+        viewer = self.viewer
+        viewer.layers.selection.active = layer
+        layer.visible = True
+        layer.selected_label = id
+        if layer.editable:
+            layer.mode = "paint"
+        else:
+            self.said.emit(f"read-only: {self.readonly}", True)
+        self.class_chosen.emit(id)
+
+    def choose_nth(self, n: int) -> None:
+        """Choose the n-th class of the table, counted from one."""
+        ids = self.palette.ids
+        if 1 <= n <= len(ids):
+            self.choose(ids[n - 1])
+
+    def _watched(self, layer: Labels) -> Labels:
+        layer.events.paint.connect(self._on_paint)
+        layer.events.stepped.connect(self._on_step)
+        layer.events.selected_label.connect(self._on_selected_label)
+        return layer
+
+    def undo(self) -> None:
+        """Take back the last stroke on the layer that is painted on."""
+        if (layer := self.brush()) is not None:
+            layer.undo()
+
+    def redo(self) -> None:
+        """Paint again what was taken back."""
+        if (layer := self.brush()) is not None:
+            layer.redo()
+
+    def _on_paint(self, event: Any = None) -> None:
+        self._flush.start()
+        self.painted.emit()
+
+    def _on_step(self, event: Any) -> None:
+        """Say where an undo or redo changed something, when it is not in view."""
+        word = "redone" if event.forward else "undone"
+        plane = self.plane()
+        if event.box is None:
+            self.said.emit(f"nothing more to be {word}", False)
+        elif plane is not None and not event.box.start[plane.axis] <= plane.index < event.box.stop[plane.axis]:
+            self.said.emit(f"{word} at {'zyx'[plane.axis]} = {event.box.start[plane.axis]}, which is not in view", False)
+        else:
+            self.said.emit(f"{word} one stroke", False)
+        self._on_paint()
+
+    def _on_selected_label(self, event: Any = None) -> None:
+        layer = self.brush()
+        if layer is not None and layer.selected_label != self.chosen and layer.selected_label in self.palette:
+            self.chosen = int(layer.selected_label)
+            self.class_chosen.emit(self.chosen)
+
+    def flush(self) -> None:
+        """See to it that everything painted is on disk."""
+        with self.telling():
+            for store in self._stores():
+                store.flush()
+
+    def _stores(self) -> list[Journal]:
+        return [store for store in (self._corrected, self._strokes) if store is not None]
+
+    def _look_after(self) -> None:
+        """The stores write by themselves; say it when they cannot."""
+        for store in self._stores():
+            if store.problem:
+                self.said.emit(store.problem, True)
+                self._flush.start()
+
+    def count(self, then: Callable[[dict[int, int]], None]) -> None:
+        """Count the painted voxels of each class, in a thread."""
+        store = self._strokes
+        if store is not None:
+            self.counting.start(lambda: painted_voxels(store), then)
+
+    # --- results ------------------------------------------------------------------------------------------------------
+
+    def results(self) -> list[str]:
+        """The names of the scan's results."""
+        if self.scan is None:
+            return []
+        from lithoscope.labels.results import results
+
+        return list(results(self.scan))
+
+    def classes_of(self, name: str) -> ClassTable:
+        """The classes of a result; empty when it cannot be read."""
+        if self.scan is not None:
+            from lithoscope.labels.results import open_result
+
+            with self.telling():
+                return open_result(self.scan, name).classes
+        return ClassTable()
+
+    def show_result(self, name: str) -> None:
+        """Show a result as it was predicted; an empty name shows none."""
+        if self.scan is None:
+            return
+        self._end_correcting()
+        self.shown = ""
+        if not name:
+            self._drop("result")
+        else:
+            from lithoscope.labels.results import open_result
+
+            with self.telling():
+                found = open_result(self.scan, name)
+                self.result_classes = found.classes
+                self._add("result", ours.result_layer(self.scan, found, name))
+                self.shown = name
+                self.hide_preview()
+        self.results_changed.emit()
+
+    def correct(self, name: str) -> None:
+        """Show a result with its corrections, to be painted on."""
+        if self.scan is None:
+            return
+        from lithoscope.labels.corrections import corrected
+        from lithoscope.labels.results import open_result
+
+        self._end_correcting()
+        with self.telling():
+            self.result_classes = open_result(self.scan, name).classes
+            self._corrected = corrected(self.scan, name)
+            editable = self._corrected.holder is None
+            self._add(
+                "result", self._watched(ours.corrected_layer(self.scan, self._corrected, self.result_classes, name, editable=editable))
+            )
+            if not editable:
+                self.said.emit(f"read-only: {self._corrected.holder}", True)
+            self.hide_preview()
+            self.shown, self.correcting = name, True
+        self._hide_in_3d()
+        self.results_changed.emit()
+        self.classes_changed.emit()
+        if self.correcting and self.palette.ids:
+            self.choose(self.palette.ids[0])
+
+    def _end_correcting(self) -> None:
+        if self._corrected is not None:
+            self._drop("result")
+            self._corrected.close()
+            self._corrected = None
+        if self.correcting:
+            self.correcting = False
+            self.chosen = self.classes.ids[0] if self.classes.ids else 0
+            self.classes_changed.emit()
+
+    # --- jobs -----------------------------------------------------------------------------------------------------------
+
+    def run(self, command: str, arguments: dict[str, Any], title: str, then: Callable[[Job], None] | None = None) -> Job:
+        """Have the worker do something; `then` is told how it ended."""
+        self.flush()
+        job = self.jobs.submit(command, arguments, title)
+        if then is not None and not job.over:
+            self._then[job.id] = then
+        return job
+
+    def _on_job(self, job: Job) -> None:
+        then = self._then.pop(job.id, None)
+        if job.state == "done":
+            self.said.emit(f"{job.title}: done", False)
+        elif job.state == "cancelled":
+            self.said.emit(f"{job.title}: cancelled", False)
+        else:
+            self.said.emit(f"{job.title}: {job.message}", True)
+        if then is not None:
+            then(job)
+
+    @contextlib.contextmanager
+    def telling(self) -> Iterator[None]:
+        """Tell the person of an error that they can mend, and go on."""
+        try:
+            yield
+        except LithoscopeError as error:
+            self.said.emit(str(error), True)
+
+    def _on_failure(self, error: BaseException) -> None:
+        self.said.emit(sentence(error), True)
+
+    def shut(self) -> None:
+        """The window closes: everything painted is on disk, the worker is told."""
+        self.reading.close()
+        self.counting.close()
+        self.jobs.close(finish=self.finish_in_background)
+        for store in self._stores():
+            with contextlib.suppress(LithoscopeError):
+                store.close()
+        self._strokes = self._corrected = None
+        self.scan = None
+        self._layers.clear()
+
+
+def _shut(session: "ref[Session]") -> None:
+    found = session()
+    if found is not None:
+        found.shut()

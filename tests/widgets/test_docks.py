@@ -1,0 +1,139 @@
+"""The docks, driven as a person would, without a window of napari's."""
+
+import numpy as np
+import pytest
+from qtpy.QtWidgets import QAbstractButton, QComboBox, QLineEdit
+
+from lithoscope._napari.scan_dock import ScanDock, voxel_typed
+from lithoscope._napari.segment_dock import SegmentDock
+from lithoscope.errors import InputError
+from lithoscope.volume.voxel import Voxel
+
+
+@pytest.fixture
+def scan_dock(session, qtbot):
+    made = ScanDock(session.viewer)
+    qtbot.addWidget(made)
+    made.resize(360, 700)
+    made.show()
+    return made
+
+
+@pytest.fixture
+def segment_dock(session, qtbot, tmp_path, monkeypatch):
+    monkeypatch.setattr("lithoscope._napari.remembered.hints_file", lambda: tmp_path / "hints.json")
+    made = SegmentDock(session.viewer)
+    qtbot.addWidget(made)
+    made.resize(360, 800)
+    made.show()
+    return made
+
+
+def test_without_a_scan_every_dock_offers_the_same_three_ways(scan_dock, segment_dock):
+    for dock in (scan_dock, segment_dock):
+        assert not dock.body.isVisibleTo(dock)
+        for button in (dock.start.open_button, dock.start.import_button, dock.start.sample_button):
+            assert button.isVisibleTo(dock)
+
+
+def test_every_control_has_a_name_and_is_reached_by_tab(opened, scan_dock, segment_dock):
+    for dock in (scan_dock, segment_dock):
+        for kind in (QAbstractButton, QComboBox, QLineEdit):
+            for widget in dock.findChildren(kind):
+                if widget.isVisibleTo(dock) and not widget.objectName().startswith("qt_"):
+                    assert widget.accessibleName() or getattr(widget, "text", str)(), widget
+
+
+@pytest.mark.parametrize("width", [360, 500])
+def test_nothing_needs_more_than_360_pixels(opened, scan_dock, segment_dock, width):
+    for dock in (scan_dock, segment_dock):
+        dock.resize(width, 800)
+        assert dock.body.minimumSizeHint().width() <= 360 - 30
+
+
+def test_the_scan_dock_tells_the_facts_and_sets_the_voxel_size(opened, scan_dock, qtbot):
+    scan_dock.voxel_edit.setText("5 2.5 2.5")
+    scan_dock.unit_edit.setCurrentText("µm")
+    with qtbot.waitSignal(opened.facts_changed, timeout=5_000):
+        scan_dock.voxel_button.click()
+    assert opened.scan.voxel == Voxel((5, 2.5, 2.5))
+    assert tuple(opened.layer("strokes").scale) == (5, 2.5, 2.5)
+    assert str(opened.layer("image").units[0]) == "micrometer"
+
+
+def test_a_voxel_size_is_one_number_or_three():
+    assert voxel_typed("2.5", "µm") == Voxel((2.5, 2.5, 2.5))
+    assert voxel_typed("", "µm") is None
+    for words in ("1 2", "many", "1 2 3 4"):
+        with pytest.raises(InputError):
+            voxel_typed(words, "mm")
+
+
+def test_the_preview_follows_thresholds_and_slider(opened, segment_dock, qtbot):
+    qtbot.waitUntil(lambda: opened.layer("preview") is not None, timeout=10_000)
+    assert len(segment_dock.methods.plot.thresholds) == 2
+    opened.viewer.dims.set_point(0, 5)
+    volume = np.asarray(opened.scan.levels[0][:])
+
+    def shows(z, bounds):
+        layer = opened.layer("preview")
+        expected = np.digitize(volume[z], bounds, right=True) + 1
+        return layer is not None and layer.translate[0] == z and np.array_equal(layer.data[0], expected)
+
+    qtbot.waitUntil(lambda: shows(5, segment_dock.methods.plot.thresholds), timeout=5_000)
+    segment_dock.methods.plot.moved.emit((80.0, 140.0))
+    assert segment_dock.methods.name == "threshold"
+    qtbot.waitUntil(lambda: shows(5, (80, 140)), timeout=5_000)
+    segment_dock.methods.live.setChecked(False)
+    assert opened.layer("preview") is None
+
+
+def test_classes_are_added_renamed_and_kept_while_painted(opened, segment_dock, qtbot):
+    segment_dock.classes._add.click()
+    segment_dock.classes._add.click()
+    assert opened.classes.ids == (1, 2)
+    assert opened.chosen == 2
+    segment_dock.classes._rows.item(0, 2).setText("pore")
+    assert opened.classes[1].name == "pore"
+    strokes = opened.layer("strokes")
+    strokes.brush_size = 1
+    strokes.paint((3, 3, 3), 2)
+    qtbot.waitUntil(lambda: segment_dock.classes._rows.item(1, 3).text() == "1", timeout=5_000)
+    segment_dock.classes._remove.click()
+    assert opened.classes.ids == (1, 2)
+    opened.undo()
+    qtbot.waitUntil(lambda: segment_dock.classes._rows.item(1, 3).text() == "", timeout=5_000)
+    segment_dock.classes._remove.click()
+    assert opened.classes.ids == (1,)
+
+
+def test_a_taken_name_is_refused_before_the_run(opened, segment_dock, monkeypatch):
+    monkeypatch.setattr(opened, "results", lambda: ["otsu"])
+    segment_dock.methods.output.setText("otsu")
+    segment_dock.methods._check()
+    assert not segment_dock.methods.run_button.isEnabled()
+    segment_dock.methods.output.setText("otsu-2")
+    segment_dock.methods._check()
+    assert segment_dock.methods.run_button.isEnabled()
+
+
+def test_the_method_and_its_settings_come_back_with_the_scan(opened, segment_dock, qtbot):
+    segment_dock.methods.choose("otsu", {"classes": 4})
+    opened.viewer.dims.set_point(0, 9)
+    segment_dock._remembered.save()
+    path = opened.scan.path
+    opened.forget()
+    segment_dock.methods.choose("threshold")
+    with qtbot.waitSignal(opened.scan_changed, timeout=10_000):
+        opened.open(path)
+    assert segment_dock.methods.name == "otsu"
+    assert segment_dock.methods.values()["classes"] == 4
+    assert opened.viewer.dims.point[0] == 9
+
+
+def test_hints_are_shown_until_they_are_read(opened, segment_dock):
+    assert segment_dock._hints.isVisibleTo(segment_dock)
+    segment_dock._got_it.click()
+    assert not segment_dock._hints.isVisibleTo(segment_dock)
+    segment_dock.on_scan()
+    assert not segment_dock._hints.isVisibleTo(segment_dock)
