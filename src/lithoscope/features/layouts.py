@@ -7,7 +7,7 @@ missing or not understood are an error that lists them; decoders and heads, whic
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,13 +146,13 @@ def understood(content: Mapping[str, Any], config: Mapping[str, Any], *, key: st
     import torch
 
     tensors = unwrapped(content, key)
-    rules: list[tuple[str, str]]
+    rules: Sequence[tuple[str, str]]
     if "blocks.0.norm1.weight" in tensors or "blocks.0.0.norm1.weight" in tensors:
         layout, rules = "timm", _TIMM
     elif any(".layernorm_before." in n for n in tensors):
-        layout, rules = "transformers ViT", list(_TRANSFORMERS_VIT)
+        layout, rules = "transformers ViT", _TRANSFORMERS_VIT
     elif "encoder.layer.0.norm1.weight" in tensors:
-        layout, rules = "DINOv2", list(_TRANSFORMERS_VIT[5:])
+        layout, rules = "DINOv2", _TRANSFORMERS_VIT[5:]
     else:
         some = ", ".join(list(tensors)[:6]) or "no tensors"
         raise InputError(f"{name} is in no known layout of a ViT (DINOv2, DINO, MAE of transformers, timm, facebookresearch): {some}")

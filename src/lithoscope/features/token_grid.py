@@ -103,6 +103,8 @@ def _resized(plane: "Tensor", grid: Grid) -> "Tensor":
 
     if grid.scale == 1:
         return plane
+    thinnest = int(np.ceil(1 / grid.scale))
+    plane = _padded(plane, 1, max(plane.shape[0], thinnest), max(plane.shape[1], thinnest))
     factors = (grid.scale, grid.scale)
     made = functional.interpolate(plane[None, None], scale_factor=factors, mode="bicubic", recompute_scale_factor=False)
     return made[0, 0].clamp(LOW, HIGH)

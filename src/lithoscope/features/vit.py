@@ -143,7 +143,8 @@ class Layer(nn.Module):
         added = self.layer_scale1(self.attention(self.norm1(x)))
         x = x + (added if kept is None else added * kept)
         added = self.layer_scale2(self.mlp(self.norm2(x)))
-        return x + (added if kept is None else added * kept)
+        x = x + (added if kept is None else added * kept)
+        return x
 
 
 class _Projection(nn.Module):
@@ -179,7 +180,7 @@ class Embeddings(nn.Module):
 
     def forward(self, pixels: Tensor, masked: Tensor | None = None) -> Tensor:
         """Tokens (batch, 1 + registers + patches, channels) of pixels (batch, channels, y, x); `masked` (batch, patches) hides some."""
-        grid = self.patch_embeddings.projection(pixels)
+        grid: Tensor = self.patch_embeddings.projection(pixels)
         n, _, rows, columns = grid.shape
         tokens = grid.flatten(2).transpose(1, 2)
         if masked is not None:

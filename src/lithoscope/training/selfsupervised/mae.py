@@ -113,7 +113,7 @@ class Mae(nn.Module):
         order = torch.rand(batch, (crops.side // patch) ** 2, generator=generator).argsort(1)
         noisy = degraded(clean, generator, how)
         numbers = described(clean, patch) if self.settings.described else torch.zeros(batch, 0)
-        shards = zip(*(t.split(8) for t in (noisy, clean, order, numbers, origins)), strict=True)
+        shards = zip(*(torch.split(t, 8) for t in (noisy, clean, order, numbers, origins)), strict=True)
         return [(*shard, share) for shard in shards]
 
     def loss(self, drawn: tuple[Tensor, ...], device: str) -> tuple[Tensor, dict[str, Any]]:
