@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lithoscope.cli.backbones import backbones, evaluate_backbone, pretrain
 from lithoscope.errors import InputError, MissingError
 from lithoscope.job import Progress, Report, silent
 
@@ -378,6 +379,9 @@ COMMANDS = {
     "methods": methods,
     "doctor": doctor,
     "sample": sample,
+    "backbones": backbones,
+    "pretrain": pretrain,
+    "evaluate-backbone": evaluate_backbone,
 }
 """The commands by the name that the worker process knows them by."""
 

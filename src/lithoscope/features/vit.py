@@ -140,11 +140,10 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, kept: Tensor | None = None) -> Tensor:
         """`kept` (batch, 1, 1) scales what is added: 0 drops this layer for an image, as drop path does."""
-        added = self.layer_scale1(self.attention(self.norm1(x)))
+        added: Tensor = self.layer_scale1(self.attention(self.norm1(x)))
         x = x + (added if kept is None else added * kept)
         added = self.layer_scale2(self.mlp(self.norm2(x)))
-        x = x + (added if kept is None else added * kept)
-        return x
+        return x + (added if kept is None else added * kept)
 
 
 class _Projection(nn.Module):

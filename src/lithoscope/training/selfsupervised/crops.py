@@ -80,9 +80,9 @@ class Pool:
 
     sources: Sequence[Source]
     seed: int = 0
-    count: int = 24
-    edge: int = 144
-    refresh: int = 100
+    count: int = 64
+    edge: int = 112
+    refresh: int = 25
     thinnest: int = 48
     _drawn: int = field(default=-1, init=False)
     _blocks: list[tuple[npt.NDArray[Any], Source]] = field(default_factory=list, init=False)

@@ -63,9 +63,9 @@ class Plan:
     local_side: int = 48
     locals: int = 4
     zooms: tuple[float, float] = (0.4, 1.4)
-    blocks: int = 24
-    edge: int = 144
-    refresh: int = 100
+    blocks: int = 64
+    edge: int = 112
+    refresh: int = 25
     seed: int = 0
 
     def to_json(self) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def pretrain(
     """
     objective = _objective(plan, start, len(sources)).to(device)
     optimiser = torch.optim.AdamW(_groups(objective), lr=plan.schedule.rate, betas=(0.9, 0.95 if plan.objective == "mae" else 0.999))
-    crops = Crops(Pool(sources, plan.seed, plan.blocks, plan.edge, plan.refresh), plan.side, plan.local_side, plan.locals, plan.zooms)
+    crops = crops_of(plan, sources)
     about = {"objective": plan.objective, "network": _plain(plan.network.to_json()), "seed": plan.seed}
     output.mkdir(parents=True, exist_ok=True)
     folder = output / "checkpoint"
@@ -117,6 +117,11 @@ def pretrain(
         if done > first:
             _keep(output, done, objective, optimiser, about)
     return objective.backbone
+
+
+def crops_of(plan: Plan, sources: Sequence[Source]) -> Crops:
+    """The crops of these scans that a plan asks for."""
+    return Crops(Pool(sources, plan.seed, plan.blocks, plan.edge, plan.refresh), plan.side, plan.local_side, plan.locals, plan.zooms)
 
 
 def _forget(log: Path, first: int) -> None:
