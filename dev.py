@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent
 TOOLS = ROOT / ".lithoscope-tools"
 CONSTRAINTS = ROOT / "requirements" / "constraints.txt"
 TOOL_PACKAGES = ("tox", "tox-uv", "uv")
-TESTS = ("lint", "core", "widgets", "viewer")
+TESTS = ("lint", "core", "networks", "widgets", "viewer")
 
 WINDOW_LIBRARIES = {
     "libGL.so.1": "libgl1",
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     environments = asked.environments or list(TESTS)
     if unknown := set(environments) - set(TESTS):
         return stop(f"there is no test environment {', '.join(sorted(unknown))}; they are {', '.join(TESTS)}")
-    prepare_system(window=environments != ["core"], screen="viewer" in environments)
+    prepare_system(window=not set(environments) <= {"core", "networks"}, screen="viewer" in environments)
     for environment in environments:
         report_of(environment).unlink(missing_ok=True)
     status = tox(environments, [])
@@ -210,7 +210,23 @@ def install_debians_pip() -> None:
 def environment() -> dict[str, str]:
     """This process's environment, with pip's settings said in uv's words where uv has none of its own."""
     listed = subprocess.run([str(tool("python")), "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
-    return {"UV_HTTP_TIMEOUT": "180", **in_uvs_words(listed.stdout), **os.environ}
+    told = {"UV_HTTP_TIMEOUT": "180", **in_uvs_words(listed.stdout), **os.environ}
+    return {**torch_backend(told.get("UV_FIND_LINKS", "")), **told}
+
+
+def torch_backend(find_links: str) -> dict[str, str]:
+    """Which build of torch uv takes on Linux: one that fits the NVIDIA driver, or one without CUDA.
+
+    Where a folder of wheels holds a build without CUDA, that one comes first of its own accord.
+    """
+    if not ON_LINUX:
+        return {}
+    if shutil.which("nvidia-smi"):
+        return {"UV_TORCH_BACKEND": "auto"}
+    folders = [Path(folder.removeprefix("file://")) for folder in find_links.split(",") if folder]
+    if any(folder.is_dir() and any(folder.glob("torch-*+cpu-*.whl")) for folder in folders):
+        return {}
+    return {"UV_TORCH_BACKEND": "cpu"}
 
 
 def in_uvs_words(listed: str) -> dict[str, str]:

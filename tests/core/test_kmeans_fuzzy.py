@@ -9,6 +9,8 @@ from lithoscope.errors import InputError
 from lithoscope.segmenters import REGISTRY, Block, configured
 from lithoscope.segmenters.arrays import ArraySamples
 from lithoscope.segmenters.memberships import memberships
+from lithoscope.volume.blocks import spread
+from lithoscope.volume.box import Box
 
 
 def fitted(name, image, **settings):
@@ -25,6 +27,7 @@ def drawn(seed, classes, dtype):
 @given(st.integers(0, 2**32 - 1), st.integers(2, 4), st.sampled_from(["u1", "u2", "f4"]))
 def test_kmeans_is_otsus_partition_and_no_worse_than_scikit_learns_best_of_twenty(seed, classes, dtype):
     from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
 
     image = drawn(seed, classes, dtype)
     if np.unique(image).size < classes:
@@ -32,7 +35,8 @@ def test_kmeans_is_otsus_partition_and_no_worse_than_scikit_learns_best_of_twent
     ours, otsu = fitted("kmeans", image, classes=classes), fitted("otsu", image, classes=classes)
     assert np.array_equal(ours.thresholds_, otsu.thresholds_)
     levels, sizes = np.unique(image, return_counts=True)
-    theirs = KMeans(classes, n_init=20, random_state=0).fit(levels.astype(float)[:, None], sample_weight=sizes)
+    with threadpool_limits(1):
+        theirs = KMeans(classes, n_init=20, random_state=0).fit(levels.astype(float)[:, None], sample_weight=sizes)
     labels = ours.predict(Block.of(image.reshape(1, 1, -1))).ravel()
     inertia = sum(((image[labels == c].astype(float) - image[labels == c].astype(float).mean()) ** 2).sum() for c in range(1, classes + 1))
     # Floats are binned: the optimum over the bins can miss that over the values by a bin's width.
@@ -134,3 +138,27 @@ def test_neighbours_mend_specks():
         for key, key_settings in {"alone": {}, "plane": {"spatial": True, "dimensions": 2}, "space": {"spatial": True}}.items()
     }
     assert wrong["space"] < wrong["plane"] < wrong["alone"] / 2
+
+
+def test_centres_of_a_noisy_scan_settle_near_the_truth():
+    from lithoscope.volume.simulate import Scanner, rock
+
+    image, truth = rock((48, 64, 64), 0, scanner=Scanner(noise=25, circular=False))
+    true = [float(image[truth == c].mean()) for c in (1, 2, 3)]
+    samples = ArraySamples(image)
+    alone, together = (configured(REGISTRY["fuzzy"], {"spatial": s}).fit(samples) for s in (False, True))
+    assert np.abs(together.centres_ - true).max() < np.abs(alone.centres_ - true).max() / 2
+    block = Block.of(image)
+    assert (together.predict(block) == truth).mean() > (alone.predict(block) == truth).mean() + 0.15
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.tuples(*[st.integers(1, 300)] * 3), st.integers(5, 64), st.integers(1, 12))
+def test_spread_blocks_lie_apart_within_the_scan(shape, edge, count):
+    whole = Box.whole(shape)
+    found = spread(whole, edge, count)
+    assert 1 <= len(found) <= count
+    assert len(set(found)) == len(found)
+    for box in found:
+        assert box.size
+        assert box.intersect(whole) == box

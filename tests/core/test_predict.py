@@ -202,9 +202,11 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path):
 def test_a_scan_deleted_in_mid_job_is_told(tmp_path):
     scan = scan_of(three_phases(SHAPE), tmp_path / "s.zarr")
 
+    gone = tmp_path / "elsewhere.zarr"
+
     def delete(progress):
-        if progress.message.startswith("segmenting") and progress.done >= 2 and scan.path.exists():
-            scan.path.rename(tmp_path / "elsewhere.zarr")
+        if progress.message.startswith("segmenting") and progress.done >= 2 and not gone.exists():
+            scan.path.rename(gone)
 
     with pytest.raises(LithoscopeError) as caught:
         segment(scan, method("otsu"), output="a", report=delete)

@@ -58,10 +58,12 @@ def test_otsu_equals_scikit_images_voxel_for_voxel(byte_scan, classes):
 
 def test_kmeans_is_no_worse_than_scikit_learns_best_of_twenty(scan):
     from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
 
     record = segment(scan, configured(REGISTRY["kmeans"], {}), output="kmeans")
     levels, sizes = np.unique(values_of(scan), return_counts=True)
-    theirs = KMeans(3, n_init=20, random_state=0).fit(levels.astype(np.float64)[:, None], sample_weight=sizes)
+    with threadpool_limits(1):
+        theirs = KMeans(3, n_init=20, random_state=0).fit(levels.astype(np.float64)[:, None], sample_weight=sizes)
     labels = np.digitize(levels, record.learnt["thresholds"], right=True)
     means = np.bincount(labels, sizes * levels.astype(np.float64)) / np.bincount(labels, sizes)
     inertia = float((sizes * (levels - means[labels]) ** 2).sum())

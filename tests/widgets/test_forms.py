@@ -8,8 +8,8 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox
 
 from lithoscope._napari.forms import ParameterForm
 from lithoscope.errors import InputError
+from lithoscope.parameters import configured, parameter, parameters
 from lithoscope.segmenters import REGISTRY
-from lithoscope.segmenters.parameters import configured, parameter, parameters
 
 
 @dataclass

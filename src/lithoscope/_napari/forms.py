@@ -8,7 +8,7 @@ from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QLineEdit, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
 from lithoscope.errors import InputError
-from lithoscope.segmenters.parameters import Parameter, parsed
+from lithoscope.parameters import Parameter, parsed
 
 AUTO = "auto"
 HUGE = 2**31 - 1

@@ -13,7 +13,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from lithoscope._napari.journalled import Journal
 from lithoscope._napari.journalled import Labels as JournalledLabels
-from lithoscope.classes import Class, ClassTable, colour_of
+from lithoscope.classes import Class, ClassTable
 from lithoscope.volume.voxel import Voxel
 
 if TYPE_CHECKING:
@@ -133,9 +133,13 @@ def preview_layer(scan: "Scan", classes: ClassTable) -> Labels:
 def show_plane(layer: Labels, labels: npt.NDArray[np.uint8], origin: Sequence[int], factor: Sequence[int], voxel: Voxel | None) -> None:
     """Lay `labels` (z, y, x; one thick) at voxel `origin` of the scan, each of its voxels `factor` of the scan's."""
     size = np.asarray(placed(voxel)["scale"], float)
+    scale, place = size * factor, size * (np.asarray(origin) + (np.asarray(factor) - 1) / 2)
+    # Each of these makes napari slice and draw again.
+    if not np.array_equal(layer.scale, scale):
+        layer.scale = scale
+    if not np.array_equal(layer.translate, place):
+        layer.translate = place
     layer.data = labels
-    layer.scale = size * factor
-    layer.translate = size * (np.asarray(origin) + (np.asarray(factor) - 1) / 2)
 
 
 def colormap(classes: Iterable[Class]) -> DirectLabelColormap:
@@ -148,13 +152,6 @@ def rgba(colour: str) -> tuple[float, float, float, float]:
     """A colour #rrggbb as four numbers from 0 to 1."""
     r, g, b = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
     return (r, g, b, 1.0)
-
-
-def grey_classes(count: int, known: ClassTable) -> ClassTable:
-    """Classes 1…count by grey level, under the names and colours that the scan's own classes have for these ids."""
-    return ClassTable(
-        tuple(known[i] if i in known else Class(i, f"class {i}", colour_of(i), 1.0 if i == 1 else 0.0) for i in range(1, count + 1))
-    )
 
 
 def about(layer: Any) -> dict[str, Any]:

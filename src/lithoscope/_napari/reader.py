@@ -82,12 +82,17 @@ class Planes:
         self.shape = source.shape
         self.dtype = np.dtype(source.dtype)
 
-    def __getitem__(self, key: tuple[slice, slice, slice]) -> npt.NDArray[Any]:
-        z, y, x = key
-        start, stop, step = z.indices(self.shape[0])
+    def __getitem__(self, key: Any) -> npt.NDArray[Any]:
+        z, *rest = key if isinstance(key, tuple) else (key,)
+        if isinstance(z, slice):
+            start, stop, step = z.indices(self.shape[0])
+            with self._lock:
+                planes = self._source.planes(start, max(stop, start))
+            return planes[(slice(None, None, step), *rest)]
         with self._lock:
-            planes = self._source.planes(start, max(stop, start))
-        return planes[::step, y, x]
+            planes = self._source.planes(int(z), int(z) + 1)
+        found: npt.NDArray[Any] = planes[(0, *rest)]
+        return found
 
     def limits(self) -> tuple[float, float]:
         """Grey values between which three planes are well shown."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, finalize, ref
 
-import numpy as np
 from napari.layers import Layer
 from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 
@@ -17,17 +16,16 @@ from lithoscope._napari import layers as ours
 from lithoscope._napari.background import Background, sentence
 from lithoscope._napari.journalled import Journal, Labels
 from lithoscope._napari.keys import Keys
-from lithoscope._napari.opening import Opened, opened, painted_voxels
+from lithoscope._napari.layer_stack import LayerStack
+from lithoscope._napari.opening import Opened, opened, painted_voxels, warm
 from lithoscope._napari.preview import Answer, Plane
 from lithoscope._napari.worker_client import Job, WorkerClient
 from lithoscope.classes import ClassTable
 from lithoscope.errors import LithoscopeError
+from lithoscope.record import RunRecord
 
 if TYPE_CHECKING:
     from lithoscope.volume.scan import Scan
-
-LARGEST_IN_3D = 512**3
-"""napari draws single-scale layers whole in 3D; ours are hidden there when they hold more voxels than this."""
 
 _SESSIONS: "WeakKeyDictionary[Any, Session]" = WeakKeyDictionary()
 
@@ -65,26 +63,30 @@ class Session(QObject):
         self.reading = Background(self)
         self.reading.failed.connect(self._on_failure)
         self.counting = Background(self, newest_only=True)
+        self.reading.start(warm)
         self._then: dict[int, Callable[[Job], None]] = {}
         self.scan: Scan | None = None
         self.classes = ClassTable()
         self.result_classes = ClassTable()
+        self._previewed = ClassTable()
         self.readonly = ""
         """Who holds strokes that cannot be written here, or nothing."""
+        self.unfinished: dict[str, RunRecord] = {}
+        """Runs of an earlier session that can be resumed."""
         self.shown = ""
         """The name of the result on show."""
         self.correcting = False
         self.chosen = 0
         self.finish_in_background = False
-        self._layers: dict[ours.Kind, Layer] = {}
+        self._stack = LayerStack(self._viewer, self._keys.bind)
         self._strokes: Journal | None = None
         self._corrected: Journal | None = None
-        self._hidden_in_3d: list[Layer] = []
         self._flush = QTimer(self)
         self._flush.setInterval(1000)
         self._flush.setSingleShot(True)
         self._flush.timeout.connect(self._look_after)
         viewer.layers.events.removed.connect(self._on_removed)
+        viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.dims.events.current_step.connect(self._on_plane)
         viewer.dims.events.order.connect(self._on_plane)
         viewer.dims.events.ndisplay.connect(self._on_ndisplay)
@@ -121,17 +123,19 @@ class Session(QObject):
             self.said.emit(f"counting the grey values of {path.name}, once …", False)
             self.run("info", {"scan": str(path)}, f"count {found.scan.name}", lambda job: self._on_counted(job, path))
             return
+        former = self._stack.take()
         self.close_scan()
-        self.scan, self.classes, self.readonly = found.scan, found.classes, found.readonly
+        self.scan, self.classes, self.readonly, self.unfinished = found.scan, found.classes, found.readonly, found.unfinished
         self._strokes = found.strokes
-        image = next((layer for layer in self.viewer.layers if ours.about(layer).get("path") == str(found.scan.path)), None)
-        if image is None:
-            image = ours.image_layer(found.scan)
-            self.viewer.add_layer(image)
-        self._layers["image"] = image
-        self._keys.bind(image)
+        shows = {"kind": "image", "path": str(found.scan.path)}
+        given = (layer for layer in self.viewer.layers if layer not in former and shows.items() <= ours.about(layer).items())
+        self._stack.add("image", next(given, None) or ours.image_layer(found.scan))
         if found.strokes is not None:
-            self._add("strokes", self._watched(ours.strokes_layer(found.scan, found.strokes, self.classes, editable=not self.readonly)))
+            self._stack.add(
+                "strokes", self._watched(ours.strokes_layer(found.scan, found.strokes, self.classes, editable=not self.readonly))
+            )
+        for layer in former:
+            self._stack.remove(layer)
         self._hide_in_3d()
         self.chosen = self.classes.ids[0] if self.classes.ids else 0
         self.said.emit(f"read-only: {self.readonly}" if self.readonly else "", bool(self.readonly))
@@ -146,7 +150,7 @@ class Session(QObject):
         if self.scan is None:
             return
         for kind in reversed(ours.ORDER):
-            self._drop(kind)
+            self._stack.drop(kind)
         for store in self._stores():
             with self.telling():
                 store.close()
@@ -164,36 +168,26 @@ class Session(QObject):
 
     def layer(self, kind: ours.Kind) -> Layer | None:
         """The layer of this kind, if it is still in the viewer."""
-        return self._layers.get(kind)
+        return self._stack.get(kind)
 
-    def _add(self, kind: ours.Kind, layer: Layer) -> None:
-        """Put a layer in its place in the order; another of its kind goes."""
-        self._drop(kind)
-        viewer = self.viewer
-        active = viewer.layers.selection.active
-        viewer.add_layer(layer)
-        self._layers[kind] = layer
-        self._keys.bind(layer)
-        below = [self._layers[k] for k in ours.ORDER[: ours.ORDER.index(kind)] if k in self._layers]
-        place = max((viewer.layers.index(b) for b in below), default=-1) + 1
-        if viewer.layers.index(layer) != place:
-            viewer.layers.move(viewer.layers.index(layer), place)
-        if active is not None and active in viewer.layers:
-            viewer.layers.selection.active = active
+    def _on_inserted(self, event: Any) -> None:
+        """A scan that was dropped into the window is taken up; beside an open one it is only shown."""
+        layer = event.value
+        if self.scan is None:
+            self.adopt(layer)
+        elif ours.about(layer).get("kind") == "image" and self.scan is not None and ours.about(layer)["path"] != str(self.scan.path):
+            self.said.emit(f"{layer.name} is shown beside {self.scan.name}; to work on it, close {self.scan.name} first", False)
 
-    def _drop(self, kind: ours.Kind) -> None:
-        layer = self._layers.pop(kind, None)
-        viewer = self._viewer()
-        if layer is not None and viewer is not None and layer in viewer.layers:
-            layer.locked = False
-            viewer.layers.remove(layer)
+    def overlays(self) -> list[Layer]:
+        """The layers that lie over the image."""
+        return self._stack.overlays()
 
     def _on_removed(self, event: Any) -> None:
         """The person deleted a layer: without its image the scan is closed, without the others they are only not shown."""
-        kind = next((k for k, layer in self._layers.items() if layer is event.value), None)
+        kind = self._stack.kind_of(event.value)
         if kind is None:
             return
-        del self._layers[kind]
+        self._stack.forget(kind)
         if kind == "image":
             QTimer.singleShot(0, self.forget)
         elif kind == "result":
@@ -201,28 +195,13 @@ class Session(QObject):
             self.shown = ""
             self.results_changed.emit()
 
-    def overlays(self) -> list[Layer]:
-        """The layers that lie over the image."""
-        return [self._layers[kind] for kind in ours.ORDER[1:] if kind in self._layers]
-
     def _on_ndisplay(self, event: Any = None) -> None:
         self._hide_in_3d()
         self.plane_changed.emit()
 
     def _hide_in_3d(self) -> None:
-        """Hide painted layers that napari would read whole."""
-        if self.viewer.dims.ndisplay == 3 and self.scan is not None and int(np.prod(self.scan.shape)) > LARGEST_IN_3D:
-            painted = [layer for kind, layer in self._layers.items() if kind in ("strokes", "result")]
-            for layer in painted:
-                if layer.visible and not layer.multiscale:
-                    layer.visible = False
-                    self._hidden_in_3d.append(layer)
-            if self._hidden_in_3d:
-                self.said.emit("strokes and corrections of a scan of this size are shown in 2D only", False)
-        elif self.viewer.dims.ndisplay == 2:
-            for layer in self._hidden_in_3d:
-                layer.visible = True
-            self._hidden_in_3d.clear()
+        if self._stack.fit_dimensions():
+            self.said.emit("strokes and corrections of a scan of this size are shown in 2D only", False)
 
     # --- the plane in view ------------------------------------------------------------------------------------------
 
@@ -251,13 +230,15 @@ class Session(QObject):
         layer = self.layer("preview")
         if layer is None:
             layer = ours.preview_layer(self.scan, classes)
-            self._add("preview", layer)
-        layer.colormap = ours.colormap(classes)
+            self._stack.add("preview", layer)
+        elif classes != self._previewed:
+            layer.colormap = ours.colormap(classes)
+        self._previewed = classes
         ours.show_plane(layer, answer.labels, answer.pixels.origin, answer.pixels.factor, self.scan.voxel)
 
     def hide_preview(self) -> None:
         """Take the preview away."""
-        self._drop("preview")
+        self._stack.drop("preview")
 
     def place_layers(self) -> None:
         """Give every layer the scan's voxel size, after it changed."""
@@ -266,7 +247,7 @@ class Session(QObject):
         plane = self.plane()
         placed = ours.placed(self.scan.voxel)
         self.hide_preview()
-        for layer in self._layers.values():
+        for layer in self._stack.all():
             layer.scale, layer.units = placed["scale"], placed["units"]
         if plane is not None:
             dims = self.viewer.dims
@@ -407,14 +388,14 @@ class Session(QObject):
         self._end_correcting()
         self.shown = ""
         if not name:
-            self._drop("result")
+            self._stack.drop("result")
         else:
             from lithoscope.labels.results import open_result
 
             with self.telling():
                 found = open_result(self.scan, name)
                 self.result_classes = found.classes
-                self._add("result", ours.result_layer(self.scan, found, name))
+                self._stack.add("result", ours.result_layer(self.scan, found, name))
                 self.shown = name
                 self.hide_preview()
         self.results_changed.emit()
@@ -431,7 +412,7 @@ class Session(QObject):
             self.result_classes = open_result(self.scan, name).classes
             self._corrected = corrected(self.scan, name)
             editable = self._corrected.holder is None
-            self._add(
+            self._stack.add(
                 "result", self._watched(ours.corrected_layer(self.scan, self._corrected, self.result_classes, name, editable=editable))
             )
             if not editable:
@@ -446,7 +427,7 @@ class Session(QObject):
 
     def _end_correcting(self) -> None:
         if self._corrected is not None:
-            self._drop("result")
+            self._stack.drop("result")
             self._corrected.close()
             self._corrected = None
         if self.correcting:
@@ -471,7 +452,8 @@ class Session(QObject):
         elif job.state == "cancelled":
             self.said.emit(f"{job.title}: cancelled", False)
         else:
-            self.said.emit(f"{job.title}: {job.message}", True)
+            hint = "; what was done is kept: press Resume to go on" if job.command == "segment" and job.done else ""
+            self.said.emit(f"{job.title}: {job.message}{hint}", True)
         if then is not None:
             then(job)
 
@@ -496,7 +478,7 @@ class Session(QObject):
                 store.close()
         self._strokes = self._corrected = None
         self.scan = None
-        self._layers.clear()
+        self._stack.take()
 
 
 def _shut(session: "ref[Session]") -> None:

@@ -13,7 +13,6 @@ def run(arguments: Sequence[str]) -> int:
     """Run `lithoscope` with these words; answers the exit status."""
     from cyclopts import CycloptsError
 
-    from lithoscope.cli import backbones_app  # noqa: F401 - adds its commands
     from lithoscope.cli.app import app
     from lithoscope.cli.console import complain
     from lithoscope.errors import LithoscopeError

@@ -6,7 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from lithoscope.cli import commands, text
+from lithoscope.cli import text
+from lithoscope.cli.commands import command
 from lithoscope.cli.console import reporting, show
 
 
@@ -19,12 +20,12 @@ def run(folder: Path, *, method: str = "otsu", show: Literal["auto", "window", "
     with reporting("sample scan") as report:
         if not scan.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            commands.sample(str(scan), report=report)
+            command("sample")(str(scan), report=report)
     settings = {"classes": 3} if method in ("otsu", "kmeans", "fuzzy") else {}
     with reporting(f"segment by {method}") as report:
-        record = commands.segment([str(scan)], method=method, settings=settings, overwrite=True, report=report)
+        record = command("segment")([str(scan)], method=method, settings=settings, overwrite=True, report=report)
     with reporting("measure") as report:
-        measured = commands.measure(str(scan), record["output"], truth="truth", report=report)
+        measured = command("measure")(str(scan), record["output"], truth="truth", report=report)
     windowed = show == "window" or (show == "auto" and has_display())
     files = {} if windowed else _files(folder, scan, record["output"])
     _tell({"scan": str(scan), "run": record, "measure": measured, "files": files}, as_json)
@@ -47,7 +48,7 @@ def _files(folder: Path, scan: Path, result: str) -> dict[str, str]:
 
     mask, picture = folder / "mask.tif", folder / "picture.png"
     with reporting("export mask.tif") as report:
-        commands.export(str(scan), result, str(mask), overwrite=True, report=report)
+        command("export")(str(scan), result, str(mask), overwrite=True, report=report)
     slice_picture(Scan.open(scan, readonly=True), result, picture)
     return {"mask": str(mask), "picture": str(picture)}
 

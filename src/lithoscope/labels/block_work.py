@@ -38,9 +38,7 @@ class BlockWork:
 
     def __call__(self, box: Box, check: Callable[[], None] = lambda: None) -> Labels:
         """The labels (z, y, x) of `box`: 1 … classes, and 0 outside the field of view and where the grey value is not a number."""
-        if not self.scan.path.exists():
-            # Missing chunks read as zeros, so a scan that is gone would be segmented as if it were empty.
-            raise MissingError(f"the scan {self.scan.path} is gone; put it back and resume")
+        check_there(self.scan)
         halo = self.method.halo()
         grown = box.grow(halo)
         image = read(self.scan.array(self.image), grown)
@@ -82,6 +80,12 @@ class BlockWork:
             return self.scan.inside(box)
         found = read(_FieldOfViewArray(self.scan), box)
         return None if found.all() else found
+
+
+def check_there(scan: Scan) -> None:
+    """Refuse to go on with a scan that was deleted or moved: its missing chunks would read as zeros."""
+    if not any((scan.path / mark).exists() for mark in ("zarr.json", ".zgroup", ".zattrs")):
+        raise MissingError(f"the scan {scan.path} is gone; put it back and resume")
 
 
 class _FieldOfViewArray:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from lithoscope.classes import ClassTable
 from lithoscope.job import Progress, Report, silent
-from lithoscope.segmenters.base import Sample
-from lithoscope.volume.blocks import Array3D, read
+from lithoscope.segmenters.base import Block, Sample
+from lithoscope.volume.blocks import Array3D, read, spread
 from lithoscope.volume.box import Box
 from lithoscope.volume.counting import Counter, levelwise
 from lithoscope.volume.histogram import Histogram
@@ -46,6 +46,15 @@ class GreyValues:
     def slice_histograms(self, *, report: Report = silent) -> Sequence[Histogram]:
         """The same slice by slice along z, each counted when it is asked for."""
         return SliceHistograms(self.scan, self.scan.array(self.image), report)
+
+    def spread(self, edge: int, count: int) -> Iterator[Block]:
+        """Blocks spread over the scan, those without a voxel in the field of view left out."""
+        array, window = self.scan.array(self.image), self.histogram().window()
+        for box in spread(self.scan.box, edge, count):
+            inside = self.scan.inside(box)
+            if inside is None or inside.any():
+                core = box.within(box).slices
+                yield Block(read(array, box), core, window, box.start, inside, self.scan.voxel)
 
     def _of_image(self, report: Report) -> Histogram:
         array = self.scan.array(self.image)

@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 from lithoscope.errors import InputError, LithoscopeError, MissingError, NotFittedError, TakenError
 from lithoscope.job import Cancelled, Progress, Report, silent
 from lithoscope.labels import results
-from lithoscope.labels.block_work import BlockWork, FeatureSource
+from lithoscope.labels.block_work import BlockWork, FeatureSource, check_there
 from lithoscope.labels.budget import LEVELS, MEMORY, Allotment, Estimate, allot, check_disk, check_memory, most_disk, written
 from lithoscope.labels.grey_values import GreyValues
 from lithoscope.labels.result_writer import ResultWriter
+from lithoscope.parameters import parameters, settings
 from lithoscope.record import RunRecord
 from lithoscope.segmenters import saving
 from lithoscope.segmenters.base import Samples, Segmenter
-from lithoscope.segmenters.parameters import parameters, settings
 from lithoscope.volume.blocks import blocks
 from lithoscope.volume.box import Box
 from lithoscope.volume.scan import Scan
@@ -75,6 +75,7 @@ def segment(
             share = allot(scan, method, scan.array(image).dtype.itemsize, memory)
         work = BlockWork(scan, method, share.piece, _window(scan, image), image, source)
         _run(work, writer, share.workers, report)
+        check_there(scan)
         record = replace(writer.record, seconds=round(writer.record.seconds + time.perf_counter() - start, 3))
         writer.finish(record)
     finally:

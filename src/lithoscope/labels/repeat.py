@@ -10,9 +10,9 @@ from lithoscope.job import Progress, Report, silent
 from lithoscope.labels import results
 from lithoscope.labels.budget import MEMORY
 from lithoscope.labels.predict import segment
+from lithoscope.parameters import configured
 from lithoscope.record import RunRecord, versions
 from lithoscope.segmenters.base import segmenter
-from lithoscope.segmenters.parameters import configured
 from lithoscope.volume.blocks import blocks
 from lithoscope.volume.box import Box
 from lithoscope.volume.scan import Scan

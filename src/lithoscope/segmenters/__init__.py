@@ -1,8 +1,8 @@
 """The methods, one a file. Importing this package fills the registry; nothing heavier than numpy is loaded for it."""
 
+from lithoscope.parameters import Parameter, configured, parameters, settings
 from lithoscope.segmenters import fuzzy, kmeans, otsu, threshold
 from lithoscope.segmenters.base import REGISTRY, Block, Sample, Samples, Segmenter, segmenter
-from lithoscope.segmenters.parameters import Parameter, configured, parameters, settings
 
 __all__ = [
     "REGISTRY",

@@ -9,7 +9,9 @@ import numpy.typing as npt
 
 from lithoscope.classes import ClassTable
 from lithoscope.job import Report, silent
-from lithoscope.segmenters.base import Sample
+from lithoscope.segmenters.base import Block, Sample
+from lithoscope.volume.blocks import spread
+from lithoscope.volume.box import Box
 from lithoscope.volume.counting import Counter, levelwise
 from lithoscope.volume.histogram import Histogram
 
@@ -37,6 +39,15 @@ class ArraySamples:
         """The same, one for each z."""
         inside = [None] * len(self.image) if self.inside is None else self.inside
         return [_counted(plane[None], None if known is None else known[None]) for plane, known in zip(self.image, inside, strict=True)]
+
+    def spread(self, edge: int, count: int) -> Iterator[Block]:
+        """Blocks spread over the image."""
+        low, high = self.histogram().window()
+        z, y, x = self.image.shape
+        for box in spread(Box.whole((z, y, x)), edge, count):
+            inside = None if self.inside is None else self.inside[box.slices]
+            core = box.within(box).slices
+            yield Block(image=self.image[box.slices], core=core, window=(low, high), origin=box.start, inside=inside)
 
 
 def _counted(image: npt.NDArray[Any], inside: npt.NDArray[np.bool_] | None) -> Histogram:

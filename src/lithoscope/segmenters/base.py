@@ -82,6 +82,10 @@ class Samples(Protocol):
         """The same, one for each z of the scan."""
         ...
 
+    def spread(self, edge: int, count: int) -> Iterator[Block]:
+        """Up to `count` blocks of `edge` voxels an axis, without halo, spread over what is to be segmented; always the same ones."""
+        ...
+
 
 @dataclass
 class Segmenter(ABC):

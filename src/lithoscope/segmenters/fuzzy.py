@@ -1,8 +1,9 @@
 """Fuzzy C-means of the grey value, from the histogram, with memberships as scores and, if wanted, a say for the neighbours.
 
 Centres and memberships are those of Bezdek's algorithm over all voxels. It starts from the optimal hard partition, whose
-centres are distinct. The spatial variant (Chuang and others, 2006) multiplies a voxel's memberships with the mean memberships
-around it; the centres stay those of the histogram, so that every block can be answered alone.
+centres are distinct. The spatial variant (Chuang and others, 2006) multiplies a voxel's memberships with a power of the
+memberships around it. Its centres settle on blocks spread over the scan, because those of a noisy histogram lie too close
+together; after that every block is answered alone.
 """
 
 from dataclasses import dataclass, field
@@ -13,16 +14,22 @@ import numpy.typing as npt
 
 from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError
-from lithoscope.job import Report, silent
+from lithoscope.job import Progress, Report, silent
+from lithoscope.parameters import parameter
 from lithoscope.segmenters.base import Block, Labels, Samples, Scores, register
 from lithoscope.segmenters.by_level import ByLevel, Floats, row_of
 from lithoscope.segmenters.memberships import memberships, neighbours
-from lithoscope.segmenters.parameters import parameter
 from lithoscope.segmenters.partition import means_of, thresholds_of
 from lithoscope.volume.histogram import Histogram
 
 COARSE = 1024
 """Occupied levels above which the centres are first found on pooled ones."""
+SPREAD_EDGE, SPREAD_COUNT = 40, 8
+"""The blocks on which the centres of the spatial variant settle …"""
+ROUNDS = 30
+"""… in at most so many rounds …"""
+SETTLED = 1e-3
+"""… until none moves by more than this part of the grey values' span."""
 
 
 @register
@@ -50,9 +57,14 @@ class Fuzzy(ByLevel):
         2.0, "The fuzzifier: near 1 memberships are hard, above they blur.", minimum=1.05, maximum=20, step=0.1, level="advanced"
     )
     weight: float = parameter(
-        1.0, "The power of the neighbours' memberships beside the voxel's own.", minimum=0, maximum=10, step=0.1, level="advanced",
+        8.0,
+        "How much the neighbours count: the power of their memberships. 1 as published; more mends more noise.",
+        minimum=0,
+        maximum=10,
+        step=0.1,
+        level="advanced",
         shown_if=("spatial", True),
-    )  # fmt: skip
+    )
     tolerance: float = parameter(
         1e-7, "Ends when no centre moves by more than this part of the grey values' span.", minimum=0, maximum=0.1, level="advanced"
     )
@@ -76,6 +88,8 @@ class Fuzzy(ByLevel):
         if not self.per_slice:
             histogram = samples.histogram(report=report)
             self.centres_ = self._centres(histogram)
+            if self.spatial:
+                self.centres_ = self._settled(samples, self.centres_, report)
             self.thresholds_ = _middles(histogram, self.centres_)
             return self
         found: list[Floats] = []
@@ -92,22 +106,7 @@ class Fuzzy(ByLevel):
     def scores(self, block: Block) -> Scores:
         if self.centres_ is None:
             raise self.unfitted()
-        if self.centres_.ndim == 1:
-            own = memberships(block.image, self.centres_, self.m)
-        else:
-            rows = (self.centres_[row_of(block.origin[0] + z, len(self.centres_))] for z in range(len(block.image)))
-            own = np.stack([memberships(plane, row, self.m) for plane, row in zip(block.image, rows, strict=True)], axis=1)
-        if not self.spatial:
-            return own
-        planes = (0, 1, 2) if self.plane == "all" else ("zyx".index(self.plane),)
-        around = neighbours(own, block.inside, self.radius, None if self.dimensions != 2 else planes)
-        if self.weight != 1:
-            around **= self.weight
-        own *= around
-        total = own.sum(0)
-        own /= np.where(total > 0, total, 1)
-        own[:, total == 0] = 1 / len(own)
-        return own
+        return self._shares(block, self.centres_)
 
     def predict(self, block: Block) -> Labels:
         if not self.spatial:
@@ -129,6 +128,45 @@ class Fuzzy(ByLevel):
     def restore(self, state: dict[str, npt.NDArray[Any]], classes: ClassTable) -> Self:
         self.centres_, self.converged_ = np.asarray(state["centres"], np.float64), bool(state["converged"][0])
         return super().restore(state, classes)
+
+    def _shares(self, block: Block, centres: Floats) -> Scores:
+        if centres.ndim == 1:
+            own = memberships(block.image, centres, self.m)
+        else:
+            rows = (centres[row_of(block.origin[0] + z, len(centres))] for z in range(len(block.image)))
+            own = np.stack([memberships(plane, row, self.m) for plane, row in zip(block.image, rows, strict=True)], axis=1)
+        if not self.spatial:
+            return own
+        planes = (0, 1, 2) if self.plane == "all" else ("zyx".index(self.plane),)
+        around = neighbours(own, block.inside, self.radius, None if self.dimensions != 2 else planes)
+        if self.weight != 1:
+            around **= self.weight
+        own *= around
+        total = own.sum(0)
+        own /= np.where(total > 0, total, 1)
+        own[:, total == 0] = 1 / len(own)
+        return own
+
+    def _settled(self, samples: Samples, centres: Floats, report: Report) -> Floats:
+        """The centres (classes,) that the memberships with the neighbours' say have, from blocks spread over the scan."""
+        blocks = list(samples.spread(SPREAD_EDGE, SPREAD_COUNT))
+        low, high = samples.histogram().minimum, samples.histogram().maximum
+        for round_ in range(ROUNDS):
+            report(Progress(round_, ROUNDS, "settling the centres"))
+            size, total = np.zeros(len(centres)), np.zeros(len(centres))
+            for block in blocks:
+                known = np.isfinite(block.image) if block.inside is None else block.inside & np.isfinite(block.image)
+                power = self._shares(block, centres)[:, known].astype(np.float64) ** self.m
+                size += power.sum(1)
+                total += power @ block.image[known].astype(np.float64)
+            moved = np.sort(np.divide(total, size, out=centres.copy(), where=size > 0))
+            shift = float(np.abs(moved - centres).max())
+            if np.diff(moved).min() <= 1e-4 * (high - low):
+                return centres
+            centres = moved
+            if shift <= SETTLED * (high - low):
+                break
+        return centres
 
     def _centres(self, histogram: Histogram) -> Floats:
         """The fuzzy centres of a histogram, (classes,), rising."""

@@ -9,9 +9,9 @@ import numpy.typing as npt
 from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError
 from lithoscope.job import Report, silent
+from lithoscope.parameters import parameter
 from lithoscope.segmenters.base import Samples, register
 from lithoscope.segmenters.by_level import ByLevel, Floats
-from lithoscope.segmenters.parameters import parameter
 from lithoscope.segmenters.partition import inertia_of, means_of, thresholds_of
 from lithoscope.volume.histogram import Histogram
 

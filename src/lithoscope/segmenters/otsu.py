@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from lithoscope.job import Report, silent
+from lithoscope.parameters import parameter
 from lithoscope.segmenters.base import Samples, register
 from lithoscope.segmenters.by_level import ByLevel, Floats
-from lithoscope.segmenters.parameters import parameter
 from lithoscope.segmenters.partition import thresholds_of
 from lithoscope.volume.histogram import Histogram
 

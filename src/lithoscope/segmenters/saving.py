@@ -7,9 +7,9 @@ from typing import Any
 
 from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError, MissingError, NewerSchemaError, StorageError, TakenError, UnreadableError
+from lithoscope.parameters import configured, settings
 from lithoscope.record import versions
 from lithoscope.segmenters.base import Segmenter, segmenter
-from lithoscope.segmenters.parameters import configured, settings
 
 SCHEMA = 1
 """The version of the folder's layout that this code writes."""

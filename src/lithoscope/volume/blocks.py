@@ -1,5 +1,6 @@
 """Boxes read and enumerated: the grid of blocks of a scan, and a block with its halo as an array."""
 
+from math import gcd
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,6 +27,28 @@ def blocks(box: Box, edge: Triple) -> list[Box]:
         range(low // step * step, high, step) if low < high else range(0) for low, high, step in zip(box.start, box.stop, edge, strict=True)
     ]
     return [Box((z, y, x), (z + edge[0], y + edge[1], x + edge[2])).intersect(box) for z in starts[0] for y in starts[1] for x in starts[2]]
+
+
+def spread(box: Box, edge: int, count: int) -> list[Box]:
+    """Up to `count` boxes of at most `edge` voxels an axis, apart from one another and spread over `box`."""
+    first = [low // edge for low in box.start]
+    cells = [-(-high // edge) - low for low, high in zip(first, box.stop, strict=True)]
+    total = cells[0] * cells[1] * cells[2]
+    least = step = max(1, -(-total // count))
+    # A step that shares a factor with the cells of an axis would pick them all in one plane.
+    while step > 1 and any(gcd(step, n) > 1 for n in cells) and step < 2 * least:
+        step += 1
+    found = []
+    for index in range(min(step // 2, total - 1), total, step):
+        z, y, x = (edge * (f + i) for f, i in zip(first, _unravelled(index, cells), strict=True))
+        found.append(Box((z, y, x), (z + edge, y + edge, x + edge)).intersect(box))
+    return found
+
+
+def _unravelled(index: int, cells: list[int]) -> Triple:
+    rest, x = divmod(index, cells[2])
+    z, y = divmod(rest, cells[1])
+    return (z, y, x)
 
 
 def read(array: Array3D, box: Box) -> npt.NDArray[Any]:

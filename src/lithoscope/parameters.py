@@ -1,5 +1,5 @@
-"""Parameters that explain themselves: a segmenter's dataclass fields, from which forms, `--set` keys, the run record and
-the tables of the documentation are made."""
+"""Parameters that explain themselves: the dataclass fields of a method or an image filter, from which forms, `--set` keys, the
+run record and the tables of the documentation are made."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
@@ -58,7 +58,7 @@ def parameter(
 
 
 def parameters(method: type) -> tuple[Parameter, ...]:
-    """The parameters of a segmenter class, in the order of its fields."""
+    """The parameters of a class, in the order of its fields."""
     hints = get_type_hints(method)
     return tuple(_described(f, hints[f.name]) for f in fields(method) if "parameter" in f.metadata)
 
@@ -75,13 +75,13 @@ def _described(f: Field[Any], hint: Any) -> Parameter:
 
 
 def settings(method: Any) -> dict[str, Any]:
-    """Every parameter of a segmenter with its value, defaults included, as plain JSON."""
+    """Every parameter of a method or filter with its value, defaults included, as plain JSON."""
     found = {p.name: getattr(method, p.name) for p in parameters(type(method))}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
 
 def configured(method: type[Configured], given: Mapping[str, Any]) -> Configured:
-    """A segmenter of this class with the given parameters, text converted and every bound checked."""
+    """An object of this class with the given parameters, text converted and every bound checked."""
     known = {p.name: p for p in parameters(method)}
     for name in given:
         if name not in known:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from lithoscope.cli.app import COMMON, Common, _run, app
+from lithoscope.cli.app.root import COMMON, Common, app, run
 from lithoscope.cli.console import table
 
 Json = dict[str, Any]
@@ -20,7 +20,7 @@ def backbones(*, fetch: str | None = None, common: Common = COMMON) -> None:
     fetch
         Bring the weights of this one from its hub. Nothing else here uses the network.
     """
-    _run("backbones", _listed, common, fetch=fetch)
+    run("backbones", _listed, common, fetch=fetch)
 
 
 def _listed(answer: Json) -> str:
@@ -87,7 +87,7 @@ def pretrain(
     workers
         Threads that share a batch; the weights do not depend on them.
     """
-    _run(
+    run(
         "pretrain",
         _taught,
         common,
@@ -151,8 +151,8 @@ def evaluate_backbone(
     seed
         Which voxels teach.
     """
-    _run(
-        "evaluate-backbone",
+    run(
+        "evaluate_backbone",
         _measured,
         common,
         backbones=backbones,

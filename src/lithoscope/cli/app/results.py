@@ -1,0 +1,111 @@
+"""The words for results and labels."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from lithoscope.cli import text
+from lithoscope.cli.app.root import COMMON, Common, Many, app, labels, run
+
+
+@labels.command(name="import")
+def labels_import(
+    scan: str,
+    file: str,
+    name: str,
+    /,
+    *,
+    map: Many = None,
+    as_: Annotated[Literal["result", "strokes", "truth"], Parameter(name="--as")] = "result",
+    overwrite: bool = False,
+    common: Common = COMMON,
+) -> None:
+    """Take up labels made elsewhere.
+
+    Parameters
+    ----------
+    scan
+        The scan they belong to.
+    file
+        A TIFF, an array in a Zarr, or a name in the scan.
+    name
+        The name they get.
+    map
+        Which class each value is, such as 0=1 255=2.
+    as_
+        A result, the truth to compare with, or strokes to learn from.
+    overwrite
+        Replace labels of that name.
+    """
+    given = {k: v for k, v in locals().items() if k != "common"}
+    run("labels_import", text.labels, common, f"import {Path(file).name}", **given)
+
+
+@labels.command(name="list")
+def labels_list(scan: str, /, *, common: Common = COMMON) -> None:
+    """List the results of a scan."""
+    run("labels_list", text.labels, common, scan=scan)
+
+
+@labels.command(name="rename")
+def labels_rename(scan: str, old: str, new: str, /, *, common: Common = COMMON) -> None:
+    """Give a result another name."""
+    run("labels_rename", text.labels, common, scan=scan, old=old, new=new)
+
+
+@labels.command(name="delete")
+def labels_delete(scan: str, name: str, /, *, common: Common = COMMON) -> None:
+    """Delete a result and its corrections."""
+    run("labels_delete", text.labels, common, scan=scan, name=name)
+
+
+@app.command
+def export(
+    scan: str,
+    result: str,
+    out: str,
+    /,
+    *,
+    values: Many = None,
+    compression: str = "zlib",
+    overwrite: bool = False,
+    common: Common = COMMON,
+) -> None:
+    """Write a result, corrections included, to a file that other programs read.
+
+    Parameters
+    ----------
+    scan
+        The scan.
+    result
+        The name of the result.
+    out
+        A .tif, .zarr, .raw or .npy file, a folder for one TIFF a slice, or 'FOLDER/*.png' for one PNG a slice.
+    values
+        The value to write for each class, such as 1=0 2=255.
+    compression
+        zlib, deflate, lzw or none, for TIFF.
+    overwrite
+        Replace a file that is there already.
+    """
+    given = {k: v for k, v in locals().items() if k != "common"}
+    run("export", text.export, common, f"export {Path(out).name}", **given)
+
+
+@app.command
+def measure(scan: str, result: str, /, *, truth: str | None = None, map: Many = None, common: Common = COMMON) -> None:
+    """Count phase fractions; against a truth, score the result.
+
+    Parameters
+    ----------
+    scan
+        The scan.
+    result
+        The name of the result.
+    truth
+        Labels to compare with: a file, an array in a Zarr, or a name in the scan.
+    map
+        Which class each value of the truth is, such as 0=1 255=2.
+    """
+    run("measure", text.measure, common, scan=scan, result=result, truth=truth, map=map)
