@@ -23,12 +23,15 @@ from lithoscope.segmenters import saving
 from lithoscope.segmenters.base import Samples, Segmenter
 from lithoscope.volume.blocks import blocks
 from lithoscope.volume.box import Box
+from lithoscope.volume.images import filtered_image, window_of
 from lithoscope.volume.scan import Scan
 
 HEARTBEAT = 0.2
 """Seconds between two reports while no block ends, so that a wish to cancel is seen."""
 TIMED = 8
 """A job of more blocks than this has one of them timed before it begins, if the worst case does not fit on the disk."""
+SAME = ("content_hash", "image", "image_run", "box", "field_of_view")
+"""What of its source a run must have in common with the one that it takes up."""
 
 Method = TypeVar("Method", bound=Segmenter)
 
@@ -73,7 +76,7 @@ def segment(
             _check_same(writer.record, draft)
             method = saving.load(scan.sidecar / "runs" / writer.record.uuid / "model")
             share = allot(scan, method, scan.array(image).dtype.itemsize, memory)
-        work = BlockWork(scan, method, share.piece, _window(scan, image), image, source)
+        work = BlockWork(scan, method, share.piece, window_of(scan, image), image, source)
         _run(work, writer, share.workers, report)
         check_there(scan)
         record = replace(writer.record, seconds=round(writer.record.seconds + time.perf_counter() - start, 3))
@@ -147,7 +150,7 @@ def _ready(scan: Scan, method: Segmenter, image: str | None, box: Box | None, me
 
 def _timed(scan: Scan, method: Segmenter, image: str | None, box: Box | None, memory: int, source: FeatureSource | None) -> Estimate:
     share = allot(scan, method, scan.array(image).dtype.itemsize, memory)
-    work = BlockWork(scan, method, share.piece, _window(scan, image), image, source)
+    work = BlockWork(scan, method, share.piece, window_of(scan, image), image, source)
     todo = blocks(box or scan.box, scan.shard)
     middle = max(todo, key=lambda b: (b.size, -abs(todo.index(b) - len(todo) // 2)))
     start = time.perf_counter()
@@ -200,16 +203,13 @@ def _drained(running: set[Future[Box]]) -> Iterator[Future[Box]]:
             yield future
 
 
-def _window(scan: Scan, image: str | None) -> tuple[float, float]:
-    return scan.window if image is None else GreyValues(scan, image).histogram().window()
-
-
 def _source(scan: Scan, image: str | None, box: Box | None) -> dict[str, Any]:
     array = scan.array(image)
     return {
         "uuid": scan.uuid,
         "name": scan.name,
         "image": image,
+        "image_run": None if image is None else filtered_image(scan, image).record.uuid,
         "content_hash": scan.content_hash,
         "shape": list(scan.shape),
         "dtype": str(array.dtype),
@@ -234,12 +234,9 @@ def _notes(scan: Scan, method: Segmenter, box: Box | None) -> list[str]:
 
 def _check_same(begun: RunRecord, now: RunRecord) -> None:
     """Refuse to go on with a run that was begun otherwise."""
-    wanted = {"method": now.method, **now.parameters, **{key: now.source[key] for key in ("content_hash", "image", "box", "field_of_view")}}
-    had = {
-        "method": begun.method,
-        **begun.parameters,
-        **{key: begun.source.get(key) for key in ("content_hash", "image", "box", "field_of_view")},
-    }
+    wanted, had = (
+        {"method": record.method, **record.parameters, **{key: record.source.get(key) for key in SAME}} for record in (now, begun)
+    )
     other = [f"{key}={had.get(key)} then, {value} now" for key, value in wanted.items() if had.get(key) != value]
     if other:
         raise InputError(f"the unfinished result was begun otherwise: {'; '.join(other)}; resume it as it was, or leave out --resume")

@@ -13,6 +13,10 @@ COMMANDS = {
     "set": "scans:set_",
     "bundle": "scans:bundle",
     "sample": "scans:sample",
+    "filter": "images:filter_",
+    "filters": "images:filters",
+    "images_list": "images:images_list",
+    "images_delete": "images:images_delete",
     "segment": "segmenting:segment",
     "estimate": "segmenting:estimate",
     "repeat": "segmenting:repeat",
@@ -26,6 +30,7 @@ COMMANDS = {
     "backbones": "backbones:backbones",
     "pretrain": "backbones:pretrain",
     "evaluate_backbone": "backbones:evaluate_backbone",
+    "clean": "cleaning:clean",
     "doctor": "machine:doctor",
 }
 """Where each command is, by the name that the worker process knows it by; a file is imported when one of its commands is asked for."""

@@ -96,32 +96,10 @@ def repeat(scan: str, result: str, *, output: str | None = None, report: Report 
 
 def methods(*, report: Report = silent) -> Json:
     """Every method with its parameters, their defaults and bounds."""
-    from lithoscope.segmenters import REGISTRY, parameters
+    from lithoscope.parameters import described
+    from lithoscope.segmenters import REGISTRY
 
-    return {
-        "methods": [
-            {
-                "name": method.name,
-                "title": method.title,
-                "summary": method.summary,
-                "needs_labels": method.needs_labels,
-                "parameters": [
-                    {
-                        "name": p.name,
-                        "default": p.default,
-                        "help": p.help,
-                        "choices": list(p.choices),
-                        "minimum": p.minimum,
-                        "maximum": p.maximum,
-                        "unit": p.unit,
-                        "level": p.level,
-                    }
-                    for p in parameters(method)
-                ],
-            }
-            for method in REGISTRY.values()
-        ]
-    }
+    return {"methods": [{**described(method), "needs_labels": method.needs_labels} for method in REGISTRY.values()]}
 
 
 def _with_seed(method: str, settings: Mapping[str, Any], seed: int) -> Mapping[str, Any]:
