@@ -18,6 +18,7 @@ COMMANDS = {
     "images_list": "images:images_list",
     "images_delete": "images:images_delete",
     "segment": "segmenting:segment",
+    "train": "learning:train",
     "estimate": "segmenting:estimate",
     "repeat": "segmenting:repeat",
     "methods": "segmenting:methods",
