@@ -4,8 +4,8 @@ python benchmarks/filters.py [--json results.json] [--quick]
 """
 
 import numpy as np
-from harness import Row, bound, faster, main, seconds
 
+from harness import Row, bound, faster, main, seconds
 from lithoscope.features.filters import FilterBank
 
 

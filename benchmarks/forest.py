@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from harness import PeakMemory, Row, bound, faster, main, seconds
 
+from harness import PeakMemory, Row, bound, faster, main, seconds
 from lithoscope.classes import ClassTable
 from lithoscope.labels.live import LivePreview
 from lithoscope.labels.predict import segment

@@ -7,10 +7,10 @@ import pytest
 
 pytest.importorskip("torch", reason="torch, of the extra networks, is not installed")
 
-from lithoscope.classes import ClassTable  # noqa: E402
-from lithoscope.scores.segmentation import confusion  # noqa: E402
-from lithoscope.segmenters import Block, Sample, configured, segmenter  # noqa: E402
-from lithoscope.segmenters.arrays import ArraySamples  # noqa: E402
+from lithoscope.classes import ClassTable
+from lithoscope.scores.segmentation import confusion
+from lithoscope.segmenters import Block, Sample, configured, segmenter
+from lithoscope.segmenters.arrays import ArraySamples
 
 
 @pytest.mark.parametrize(("numbers", "least"), [((1501, 1503), 0.6), ((1, 400), 0.45)])
