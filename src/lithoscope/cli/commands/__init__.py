@@ -30,6 +30,9 @@ COMMANDS = {
     "measure": "results:measure",
     "compare": "judging:compare",
     "report": "judging:report",
+    "backbones": "backbones:backbones",
+    "pretrain": "backbones:pretrain",
+    "evaluate_backbone": "backbones:evaluate_backbone",
     "clean": "cleaning:clean",
     "doctor": "machine:doctor",
 }
