@@ -278,7 +278,7 @@ def test_a_folder_without_slices_says_what_it_holds(tmp_path):
     with pytest.raises(UnreadableError, match="DICOM"):
         open_source(tmp_path)
     (tmp_path / "a.dcm").unlink()
-    with pytest.raises(UnreadableError, match="no TIFF, PNG or JPEG"):
+    with pytest.raises(UnreadableError, match="no TIFF, PNG, JPEG or DICOM"):
         open_source(tmp_path)
 
 

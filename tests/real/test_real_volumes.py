@@ -70,11 +70,6 @@ def test_the_phantom_is_seen_to_lie_in_a_cylinder(shared_data, tmp_path):
     assert scan.field_of_view.cy == pytest.approx(127.5, abs=1)
 
 
-def test_dicom_is_left_to_its_own_reader(shared_data, tmp_path):
-    with pytest.raises(UnreadableError, match="DICOM"):
-        import_scan(shared_data / "volumes/core_dicom", tmp_path / "core.zarr")
-
-
 def test_slices_of_two_series_are_refused(shared_data, tmp_path):
     with pytest.raises(LithoscopeError, match="--pattern"):
         import_scan(shared_data / "labelled/sandstone", tmp_path / "sandstone.zarr")
@@ -98,8 +93,8 @@ def test_every_valid_tiff_is_read_or_refused_with_the_reason(shared_data, tmp_pa
     for number, file in enumerate(sorted((shared_data / "tiff_zoo/valid").rglob("*.tif*"))):
         target = tmp_path / f"{number}.zarr"
         name = str(file.relative_to(shared_data / "tiff_zoo/valid")).lower()
-        if any(word in name for word in REFUSED):
-            with pytest.raises(UnreadableError, match=r"convert it to grey first|export one channel"):
+        if any(word in name for word in REFUSED) and "palette-1c-1b" not in name:  # whose palette is black and white
+            with pytest.raises(UnreadableError, match=r"convert it to grey first|choose one: --channel"):
                 import_scan(file, target)
             assert not target.exists()
         else:

@@ -113,7 +113,7 @@ def test_a_killed_worker_leaves_the_window_and_its_job_is_resumed(docks, tmp_pat
     wait_for(qtbot, lambda: bool(killed) and not session.jobs.jobs)
     assert "otsu" not in session.results()
     assert viewer.window._qt_window.isVisible()
-    assert "resume" in dock.said.text()
+    assert "ended from outside" in dock.said.text()
     assert dock.methods.resume_button.isVisible()
 
     dock.methods.resume_button.click()

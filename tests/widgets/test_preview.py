@@ -55,3 +55,15 @@ def test_outside_the_field_of_view_nothing_is_said(scan):
     labels = Previewer(scan).answer("otsu", {"classes": 2}, Plane(0, 3)).labels
     assert labels[0, 0, 0] == 0
     assert labels[0, 20, 24] > 0
+
+
+def test_neighbours_beside_the_plane_have_their_say(scan):
+    from lithoscope.labels.predict import segment
+    from lithoscope.labels.results import open_result
+    from lithoscope.parameters import configured
+    from lithoscope.segmenters import segmenter
+
+    values = {"classes": 3, "spatial": True}
+    answer = Previewer(scan).answer("fuzzy", values, Plane(0, 5))
+    segment(scan, configured(segmenter("fuzzy"), values), output="fuzzy")
+    np.testing.assert_array_equal(answer.labels[0], open_result(scan, "fuzzy").array[5])

@@ -4,6 +4,7 @@ import gc
 import weakref
 
 import numpy as np
+import pytest
 from napari.components import ViewerModel
 from napari.utils._proxies import PublicOnlyProxy
 
@@ -171,3 +172,30 @@ def test_painted_voxels_are_counted(opened, qtbot):
     opened.count(found.append)
     qtbot.waitUntil(lambda: bool(found), timeout=5_000)
     assert found == [{1: 1, 2: 1}]
+
+
+def test_a_scan_dropped_into_the_window_is_taken_up(session, scan_path, qtbot):
+    from lithoscope._napari.reader import get_reader
+
+    ((data, keywords, _),) = get_reader(str(scan_path))(str(scan_path))
+    with qtbot.waitSignal(session.scan_changed, timeout=10_000):
+        session.viewer.add_image(data, **keywords)
+    assert names(session) == ["steps", "steps · strokes"]
+
+
+def test_an_unfinished_run_can_be_resumed_in_another_session(session, scan_path, qtbot):
+    from lithoscope.job import Cancelled
+    from lithoscope.labels.predict import segment
+    from lithoscope.segmenters import segmenter
+    from lithoscope.volume.scan import Scan
+
+    def stop(progress):
+        if progress.message.startswith("segmenting"):
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        segment(Scan.open(scan_path), segmenter("otsu")(), output="half", report=stop)
+    with qtbot.waitSignal(session.scan_changed, timeout=10_000):
+        session.open(scan_path)
+    assert session.results() == []
+    assert [(name, record.method) for name, record in session.unfinished.items()] == [("half", "otsu")]

@@ -68,7 +68,7 @@ def test_a_killed_worker_is_told_as_such(client, qtbot):
     qtbot.waitUntil(lambda: job.done == 1, timeout=10_000)
     client.kill()
     assert ended(qtbot, client, job) == "failed"
-    assert "resume" in job.message
+    assert "ended from outside" in job.message
 
 
 def test_a_refusal_is_passed_on(client, qtbot):

@@ -7,7 +7,7 @@ from typing import Any
 from napari.utils.theme import get_theme
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 NARROWEST = 360
 """The docks are usable at this width in pixels."""
@@ -80,12 +80,10 @@ def button(words: str, name: str = "", tip: str = "") -> QPushButton:
     return made
 
 
-def small_button(words: str, name: str) -> QToolButton:
+def small_button(words: str, name: str) -> QPushButton:
     """A button of one sign."""
-    made = QToolButton()
-    made.setText(words)
-    made.setAccessibleName(name)
-    made.setToolTip(name)
+    made = button(words, name)
+    made.setFixedWidth(26)
     return made
 
 
@@ -136,7 +134,9 @@ def swatch(colour: str, size: int = 14) -> QIcon:
     painter.setPen(QColor(0, 0, 0, 120))
     painter.drawRoundedRect(1, 1, size - 2, size - 2, 2, 2)
     painter.end()
-    return QIcon(picture)
+    icon = QIcon(picture)
+    icon.addPixmap(picture, QIcon.Mode.Selected)
+    return icon
 
 
 def _between(a: QColor, b: QColor, part: float) -> QColor:

@@ -10,7 +10,7 @@ from lithoscope._napari import actions
 from lithoscope._napari.background import Background, sentence
 from lithoscope._napari.forms import ParameterForm
 from lithoscope._napari.histogram_plot import HistogramPlot
-from lithoscope._napari.look import Colours, bytes_text, column, main_button, mark_bad, row, seconds_text, small_button, text
+from lithoscope._napari.look import Colours, button, bytes_text, column, main_button, mark_bad, row, seconds_text, small_button, text
 from lithoscope._napari.preview import Answer, Previewer
 from lithoscope._napari.session import Session
 from lithoscope.classes import ClassTable
@@ -52,7 +52,7 @@ class MethodPanel(QWidget):
         self.output.setToolTip("The name of the result; corrections and exports go by it")
         self.run_button = main_button("Run on the volume")
         self._beneath = text(muted=True)
-        self.resume_button = main_button("Resume")
+        self.resume_button = button("Resume")
         self.resume_button.hide()
         self.setLayout(
             column(
@@ -101,8 +101,8 @@ class MethodPanel(QWidget):
         """Another scan is open, or none."""
         scan = self._session.scan
         self._previewer = None if scan is None else Previewer(scan)
-        self._last = None
-        self.resume_button.hide()
+        self._last = next(((r.method, dict(r.parameters), n) for n, r in self._session.unfinished.items() if r.method in REGISTRY), None)
+        self._offer_resume()
         self.plot.show_histogram(None if scan is None else scan.histogram)
         self._remembered.pop(BY_HAND, None)
         self._propose_name()
@@ -304,12 +304,18 @@ class MethodPanel(QWidget):
         self._last = (name, values, output)
         self.ran.emit()
 
+    def _offer_resume(self) -> None:
+        self.resume_button.setVisible(self._last is not None)
+        if self._last is not None:
+            self.resume_button.setText(f"Resume {self._last[2]}")
+            self.resume_button.setAccessibleName(f"Resume the unfinished run {self._last[2]}")
+
     def _on_finished(self, job: Any) -> None:
         if job.command != "segment":
             return
         over = job.state == "done"
-        self.resume_button.setVisible(not over and self._last is not None)
-        if self._last is not None:
-            self.resume_button.setText(f"Resume {self._last[2]}")
+        if over:
+            self._last = None
+        self._offer_resume()
         self._estimated = ()
         self._soon.start()

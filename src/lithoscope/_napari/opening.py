@@ -1,6 +1,7 @@
 """Opening a scan with all that people said of it: what is slow in it, done in a thread."""
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,8 @@ import numpy as np
 
 from lithoscope._napari.journalled import Journal
 from lithoscope.classes import ClassTable
+from lithoscope.errors import LithoscopeError
+from lithoscope.record import RunRecord
 
 if TYPE_CHECKING:
     from lithoscope.volume.scan import Scan
@@ -22,6 +25,8 @@ class Opened:
     strokes: Journal | None = None
     classes: ClassTable = field(default_factory=ClassTable)
     readonly: str = ""
+    unfinished: dict[str, RunRecord] = field(default_factory=dict)
+    """Runs that were ended before they were done, by the name of their result."""
     uncounted: bool = False
 
 
@@ -37,7 +42,23 @@ def opened(path: Path) -> Opened:
         return Opened(scan, uncounted=True)
     _ = scan.window, scan.field_of_view, scan.content_hash
     store = strokes(scan)
-    return Opened(scan, store, load_classes(scan), store.holder or "")
+    return Opened(scan, store, load_classes(scan), store.holder or "", unfinished(scan))
+
+
+def unfinished(scan: "Scan") -> dict[str, RunRecord]:
+    """The runs that can be resumed; those that another process is at are left alone."""
+    from lithoscope.labels.result_writer import PARTIAL
+    from lithoscope.labels.results import resume
+
+    found = {}
+    for place in sorted(scan.labels_folder.glob(f"*{PARTIAL}")):
+        name = place.name.removesuffix(PARTIAL)
+        with suppress(LithoscopeError):
+            writer = resume(scan, name)
+            if writer is not None:
+                found[name] = writer.record
+                writer.close()
+    return found
 
 
 def painted_voxels(store: Journal) -> dict[int, int]:

@@ -13,6 +13,7 @@ from lithoscope.job import Report, silent
 from lithoscope.labels.grey_values import GreyValues
 from lithoscope.parameters import configured
 from lithoscope.segmenters.base import Block, Sample, Samples, Segmenter, segmenter
+from lithoscope.volume.blocks import read
 from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.histogram import Histogram
 
@@ -33,13 +34,24 @@ class Plane:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pixels:
-    """The grey values of a plane (z, y, x; one thick) from a level whose voxels are `factor` of the scan's; `inside` or None."""
+    """The grey values of a plane (z, y, x; one thick but for a halo) from a level whose voxels are `factor` of the scan's.
+
+    `core` is the plane within `image`; `inside` is the field of view over the core, or None; `origin` is the core's in the scan.
+    """
 
     plane: Plane
     image: npt.NDArray[Any]
+    core: tuple[slice, slice, slice]
     inside: npt.NDArray[np.bool_] | None
     origin: Triple
     factor: Triple
+    halo: Triple
+
+    @property
+    def values(self) -> npt.NDArray[Any]:
+        """The grey values of the plane itself."""
+        found: npt.NDArray[Any] = self.image[self.core]
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,11 +98,17 @@ class Previewer:
 
     def answer(self, name: str, values: Mapping[str, Any], plane: Plane) -> Answer:
         """The classes of `plane` by this method and these settings."""
-        pixels = self.pixels(plane)
+        pixels = self.pixels(plane, self._method(name, values).halo())
         method = self.fitted(name, values, pixels)
-        block = replace(Block.of(pixels.image, self.scan.window, self.scan.voxel), origin=pixels.origin, inside=pixels.inside)
-        labels = method.predict(block)
-        blank = ~np.isfinite(pixels.image) if pixels.image.dtype.kind == "f" else np.zeros((), np.bool_)
+        block = Block(
+            image=pixels.image,
+            core=pixels.core,
+            window=self.scan.window,
+            origin=_minus(pixels.origin, pixels.halo),
+            voxel=self.scan.voxel,
+        )
+        labels = method.predict(block)[pixels.core]
+        blank = ~np.isfinite(pixels.values) if pixels.image.dtype.kind == "f" else np.zeros((), np.bool_)
         if pixels.inside is not None:
             blank = blank | ~pixels.inside
         labels = np.where(blank, np.uint8(0), labels) if blank.any() else labels
@@ -98,27 +116,34 @@ class Previewer:
 
     def fitted(self, name: str, values: Mapping[str, Any], pixels: Pixels | None = None) -> Segmenter:
         """The method with these settings, fitted to the scan's histogram, or slice by slice to the plane's."""
-        method = configured(segmenter(name), values)
+        method = self._method(name, values)
         samples: Samples = GreyValues(self.scan)
         key: tuple[Any, ...] = (name, repr(method))
         if getattr(method, "per_slice", False) and pixels is not None:
             if pixels.plane.axis != 0:
                 raise InputError("slice by slice can be previewed on planes along z only; change the order of the axes")
             samples = HistogramSamples(_histogram(pixels, self.scan.histogram))
-            method = configured(type(method), {**values, "per_slice": False})
+            method = self._method(name, {**values, "per_slice": False})
             key = (*key, pixels.plane)
         if self._fitted is None or self._fitted[0] != key:
             self._fitted = (key, method.fit(samples))
         return self._fitted[1]
 
-    def pixels(self, plane: Plane) -> Pixels:
+    def _method(self, name: str, values: Mapping[str, Any]) -> Segmenter:
+        """The method with these settings, what was left open chosen as for a run."""
+        from lithoscope.labels.predict import resolved
+
+        return resolved(self.scan, configured(segmenter(name), values))[0]
+
+    def pixels(self, plane: Plane, halo: Triple = (0, 0, 0)) -> Pixels:
         """The grey values of a plane, from the finest level at which it is not too large."""
-        if self._pixels is None or self._pixels.plane != plane:
-            self._pixels = _read(self.scan, plane)
-        return self._pixels
+        known = self._pixels
+        if known is None or known.plane != plane or any(a < b for a, b in zip(known.halo, halo, strict=True)):
+            known = self._pixels = _read(self.scan, plane, halo)
+        return known
 
 
-def _read(scan: "Scan", plane: Plane) -> Pixels:
+def _read(scan: "Scan", plane: Plane, halo: Triple) -> Pixels:
     level, coarse = 0, scan.level_factors[0]
     for level, coarse in enumerate(scan.level_factors):  # noqa: B007 - the last one is used
         shape = scan.levels[level].shape
@@ -126,11 +151,19 @@ def _read(scan: "Scan", plane: Plane) -> Pixels:
             break
     array = scan.levels[level]
     at = min(plane.index // coarse[plane.axis], array.shape[plane.axis] - 1)
-    image = np.asarray(array[tuple(slice(at, at + 1) if axis == plane.axis else slice(None) for axis in range(3))])
+    start = [at if axis == plane.axis else 0 for axis in range(3)]
+    stop = [at + 1 if axis == plane.axis else array.shape[axis] for axis in range(3)]
+    box = Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+    image = read(array, box.grow(halo))
+    core = box.within(box.grow(halo)).slices
     # One voxel of the scan thick along its axis and exactly where the slider is, whatever the level.
     z, y, x = (1 if axis == plane.axis else coarse[axis] for axis in range(3))
     a, b, c = (plane.index if axis == plane.axis else 0 for axis in range(3))
-    return Pixels(plane, image, _inside(scan, plane, image.shape, (z, y, x)), (a, b, c), (z, y, x))
+    return Pixels(plane, image, core, _inside(scan, plane, box.shape, (z, y, x)), (a, b, c), (z, y, x), halo)
+
+
+def _minus(a: Triple, b: Triple) -> Triple:
+    return (a[0] - b[0], a[1] - b[1], a[2] - b[2])
 
 
 def _inside(scan: "Scan", plane: Plane, shape: Sequence[int], factor: Sequence[int]) -> npt.NDArray[np.bool_] | None:
@@ -148,7 +181,7 @@ def _inside(scan: "Scan", plane: Plane, shape: Sequence[int], factor: Sequence[i
 
 def _histogram(pixels: Pixels, whole: Histogram) -> Histogram:
     """The histogram of one plane, in bins of the whole scan's when levels are not counted."""
-    values = pixels.image if pixels.inside is None else pixels.image[pixels.inside]
+    values = pixels.values if pixels.inside is None else pixels.values[pixels.inside]
     if values.dtype.kind in "iu" and values.dtype.itemsize <= 2:
         return Histogram.of(values)
     finite = values[np.isfinite(values)]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from qtpy.QtWidgets import QComboBox, QFormLayout, QLineEdit, QToolButton, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QLineEdit, QWidget
 
 from lithoscope._napari.actions import set_field_of_view, set_voxel
 from lithoscope._napari.dock import Dock
@@ -47,9 +47,7 @@ class ScanDock(Dock):
         self.fov_button = button("Set", "Set the field of view")
         self._edit_row.setLayout(row(self.fov_edit, self.fov_button))
         self._edit_row.hide()
-        self._more = QToolButton()
-        self._more.setText("Another scan …")
-        self._more.setAccessibleName("Open or import another scan")
+        self._more = button("Another scan …", "Open or import another scan")
         self._more.setCheckable(True)
         self._close = button("Close the scan", tip="Take the scan and its layers out of the viewer; everything is kept on disk")
         self.jobs = JobBar(self.session)
@@ -108,10 +106,12 @@ class ScanDock(Dock):
         low, high = scan.window
         grey = scan.histogram
         facts = {
-            "Size": f"{z} × {y} × {x} voxels" + (f", {_extent(scan)}" if scan.voxel else ""),
+            "Size": f"{z}×{y}×{x} voxels" + (f", {_extent(scan)}" if scan.voxel else ""),
             "Type": f"{scan.dtype}, {bytes_text(size)}",
             "Grey values": f"{grey.minimum:g} to {grey.maximum:g}, mostly {low:g} to {high:g}" if grey.total else "none that are finite",
-            "Levels": f"{len(scan.levels)}, the coarsest {' × '.join(str(n) for n in scan.levels[-1].shape)}",
+            "Levels": "×".join(str(n) for n in scan.levels[-1].shape) + " is the coarsest of " + str(len(scan.levels))
+            if len(scan.levels) > 1
+            else "one",
             "From": str(scan.metadata.get("format", "")) + ("" if scan.ours else " · used in place, never written to"),
             "Folder": str(scan.path),
         }

@@ -22,6 +22,7 @@ from lithoscope._napari.preview import Answer, Plane
 from lithoscope._napari.worker_client import Job, WorkerClient
 from lithoscope.classes import ClassTable
 from lithoscope.errors import LithoscopeError
+from lithoscope.record import RunRecord
 
 if TYPE_CHECKING:
     from lithoscope.volume.scan import Scan
@@ -70,6 +71,8 @@ class Session(QObject):
         self._previewed = ClassTable()
         self.readonly = ""
         """Who holds strokes that cannot be written here, or nothing."""
+        self.unfinished: dict[str, RunRecord] = {}
+        """Runs of an earlier session that can be resumed."""
         self.shown = ""
         """The name of the result on show."""
         self.correcting = False
@@ -83,6 +86,7 @@ class Session(QObject):
         self._flush.setSingleShot(True)
         self._flush.timeout.connect(self._look_after)
         viewer.layers.events.removed.connect(self._on_removed)
+        viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.dims.events.current_step.connect(self._on_plane)
         viewer.dims.events.order.connect(self._on_plane)
         viewer.dims.events.ndisplay.connect(self._on_ndisplay)
@@ -121,7 +125,7 @@ class Session(QObject):
             return
         former = self._stack.take()
         self.close_scan()
-        self.scan, self.classes, self.readonly = found.scan, found.classes, found.readonly
+        self.scan, self.classes, self.readonly, self.unfinished = found.scan, found.classes, found.readonly, found.unfinished
         self._strokes = found.strokes
         shows = {"kind": "image", "path": str(found.scan.path)}
         given = (layer for layer in self.viewer.layers if layer not in former and shows.items() <= ours.about(layer).items())
@@ -165,6 +169,14 @@ class Session(QObject):
     def layer(self, kind: ours.Kind) -> Layer | None:
         """The layer of this kind, if it is still in the viewer."""
         return self._stack.get(kind)
+
+    def _on_inserted(self, event: Any) -> None:
+        """A scan that was dropped into the window is taken up; beside an open one it is only shown."""
+        layer = event.value
+        if self.scan is None:
+            self.adopt(layer)
+        elif ours.about(layer).get("kind") == "image" and self.scan is not None and ours.about(layer)["path"] != str(self.scan.path):
+            self.said.emit(f"{layer.name} is shown beside {self.scan.name}; to work on it, close {self.scan.name} first", False)
 
     def overlays(self) -> list[Layer]:
         """The layers that lie over the image."""
@@ -440,7 +452,8 @@ class Session(QObject):
         elif job.state == "cancelled":
             self.said.emit(f"{job.title}: cancelled", False)
         else:
-            self.said.emit(f"{job.title}: {job.message}", True)
+            hint = "; what was done is kept: press Resume to go on" if job.command == "segment" and job.done else ""
+            self.said.emit(f"{job.title}: {job.message}{hint}", True)
         if then is not None:
             then(job)
 

@@ -278,7 +278,7 @@ def _obituary(code: int, errors: str) -> str:
     if code < 0:
         name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
         if name in ("SIGKILL", "SIGTERM"):
-            return f"the worker process was ended from outside ({name}), perhaps for want of memory; what it wrote is kept: resume"
-        return f"the worker process crashed ({name}); what it wrote is kept: resume"
+            return f"the worker process was ended from outside ({name}), perhaps for want of memory"
+        return f"the worker process crashed ({name})"
     tail = errors.strip().splitlines()
     return f"the worker process ended (status {code}){': ' + tail[-1] if tail else ''}"

@@ -21,17 +21,19 @@ def info(answer: Json) -> str:
             ("voxel size", voxel),
             ("levels", ", ".join("×".join(map(str, shape)) for shape in answer["levels"])),
             ("percentiles", percentiles),
-            ("field of view", _fov(answer["fov"])),
+            ("field of view", answer["fov"] or "none: the whole scan"),
+            ("source", ", ".join(f"{key} {value}" if key != "format" else str(value) for key, value in _told(answer["source"]))),
             ("results", results),
         ]
     )
 
 
-def _fov(fov: Json | None) -> str:
-    if not fov:
-        return "none: the whole scan"
-    details = ", ".join(f"{key} {value}" for key, value in fov.items() if key != "kind")
-    return f"{fov.get('kind', 'shape')}: {details}"
+TOLD = ("format", "name", "dataset", "sample", "energy", "voltage", "current", "filter", "device", "channel", "time", "unit", "description")
+"""What is told of a source, in this order; the rest is in `--json`."""
+
+
+def _told(source: Json) -> list[tuple[str, Any]]:
+    return [(key, source[key]) for key in TOLD if source.get(key) not in (None, "")]
 
 
 def segment(answer: Json) -> str:

@@ -45,6 +45,8 @@ def import_scan(
     byte_order: str | None = None,
     pattern: str | None = None,
     dataset: str | None = None,
+    channel: int | None = None,
+    time: int | None = None,
     crop: str | None = None,
     bin: int = 1,
     separate_slices: bool = False,
@@ -58,7 +60,10 @@ def import_scan(
     and `field_of_view` is in the voxels of the scan that results.
     """
     place = checked_target(Path(target), overwrite=overwrite)
-    opened = open_source(source, shape=shape, dtype=dtype, byte_order=byte_order, pattern=pattern, dataset=dataset)
+    opened = open_source(
+        source, shape=shape, dtype=dtype, byte_order=byte_order, pattern=pattern, dataset=dataset, channel=channel, time=time,
+        separate=separate_slices,
+    )  # fmt: skip
     try:
         box = Box.whole(opened.shape) if crop is None else Box.parse(crop, opened.shape)
         prepared = Prepared(opened, box, bin, separate_slices=separate_slices)

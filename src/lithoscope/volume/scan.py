@@ -100,7 +100,7 @@ class Scan:
             raise UnreadableError(f"level {name!r} of {self.path} is not an array of the axes {','.join(axes)}")
         if axes == ("z", "y", "x"):
             return array
-        return Volume.of(array, axes, self.path)
+        return Volume(array, axes, self.path)
 
     def _derived_uuid(self) -> str:
         """The uuid of a scan used in place that nobody gave one: always the same for the same metadata."""

@@ -1,7 +1,8 @@
-"""A (z, y, x) look at an array of other axes: planes that lack z, images whose time and channel axes hold one entry."""
+"""A (z, y, x) look at an array of other axes: planes that lack z, images of whose time points and channels one is looked at."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import zarr
@@ -14,22 +15,24 @@ from lithoscope.volume.store import triple
 class Volume:
     """Reads like an array (z, y, x), by slices and whole numbers."""
 
-    def __init__(self, array: zarr.Array[Any], axes: tuple[str, ...], path: Path) -> None:
-        sizes = dict(zip(axes, array.shape, strict=True))
+    def __init__(self, array: zarr.Array[Any], axes: tuple[str, ...], path: Path, picks: Mapping[str, int] | None = None) -> None:
+        """`picks` says which entry of an axis other than z, y and x to look at."""
+        sizes, picks = dict(zip(axes, array.shape, strict=True)), picks or {}
         for axis, size in sizes.items():
-            if axis not in ("z", "y", "x") and size != 1:
-                raise UnreadableError(f"{path} has {size} entries along its axis {axis!r}; save one of them as an image of its own first")
+            if axis not in ("z", "y", "x") and size != 1 and axis not in picks:
+                option = {"c": "--channel", "t": "--time"}.get(axis)
+                way = (
+                    f"import one of them: lithoscope import {path} SCAN.zarr {option} 0"
+                    if option
+                    else "save one of them as an image of its own"
+                )
+                raise UnreadableError(f"{path} has {size} entries along its axis {axis!r}; {way}")
         if [a for a in axes if a in "zyx"] not in (["z", "y", "x"], ["y", "x"]):
             raise UnreadableError(f"{path} has the axes {','.join(axes)}; only z,y,x in this order are a volume")
-        self._array, self._axes = array, axes
+        self._array, self._axes, self._picks = array, axes, picks
         self.shape: Triple = triple([sizes.get(a, 1) for a in "zyx"])
         self.dtype: np.dtype[Any] = np.dtype(array.dtype)
         self.ndim = 3
-
-    @classmethod
-    def of(cls, array: zarr.Array[Any], axes: tuple[str, ...], path: Path) -> Self:
-        """The look, or an `UnreadableError` when there is more than one volume in the array."""
-        return cls(array, axes, path)
 
     def __getitem__(self, key: Any, /) -> Any:
         keys = key if isinstance(key, tuple) else (key,)
@@ -37,7 +40,7 @@ class Volume:
             at = keys.index(Ellipsis)
             keys = (*keys[:at], *[slice(None)] * (4 - len(keys)), *keys[at + 1 :])
         wanted = dict(zip("zyx", (*keys, *[slice(None)] * (3 - len(keys))), strict=True))
-        found = np.asarray(self._array[tuple(_as_slice(wanted.get(a, 0)) for a in self._axes)])
+        found = np.asarray(self._array[tuple(_as_slice(wanted.get(a, self._picks.get(a, 0))) for a in self._axes)])
         keep = [i for i, a in enumerate(self._axes) if a in "zyx"]
         plain = found.reshape([found.shape[i] for i in keep])
         if "z" not in self._axes:

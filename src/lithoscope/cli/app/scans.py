@@ -19,6 +19,9 @@ def import_(
     dtype: str | None = None,
     byte_order: Literal["little", "big"] | None = None,
     pattern: str | None = None,
+    dataset: str | None = None,
+    channel: int | None = None,
+    time: int | None = None,
     crop: str | None = None,
     bin: int = 1,
     separate_slices: bool = False,
@@ -31,7 +34,7 @@ def import_(
     Parameters
     ----------
     source
-        A TIFF stack, a folder of slices, a .raw or .npy file, or a Zarr array.
+        A TIFF stack, a folder of slices (TIFF, PNG, JPEG, DICOM, Bruker), Zarr, HDF5, NIfTI, .nrrd, .mhd, .vgi, .txm, .raw or .npy.
     scan
         The scan to make, ending in .zarr.
     voxel_size
@@ -46,6 +49,12 @@ def import_(
         Byte order of a .raw file.
     pattern
         Which files of a folder are slices, such as "slice_*.tif".
+    dataset
+        Which array of an HDF5 or Zarr file, or which DICOM series of a folder.
+    channel
+        Which channel of a file of several, counted from 0.
+    time
+        Which time point of a file of several, counted from 0.
     crop
         Only this box, z0:z1,y0:y1,x0:x1.
     bin

@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from lithoscope.errors import InputError, UnreadableError
 from lithoscope.volume.box import Triple
-from lithoscope.volume.formats.source import COLOUR, DAMAGE, by, checked_shape, one_line, stored_dtype
-from lithoscope.volume.formats.tiff import TiffSource
+from lithoscope.volume.formats.axes import NOTHING, Wish, chosen, described
+from lithoscope.volume.formats.bruker import BrukerLog, find_log, without_previews
+from lithoscope.volume.formats.source import COLOUR, DAMAGE, by, checked_shape, natural, one_line, stored_dtype
+from lithoscope.volume.formats.tiff import TiffSource, grey_ramp
 from lithoscope.volume.voxel import Voxel
 
 TIFF = (".tif", ".tiff")
@@ -21,26 +23,24 @@ PICTURE = (".png", ".jpg", ".jpeg", ".bmp")
 _NUMBER = re.compile(r"(\d+)")
 
 
-def natural(name: str) -> list[tuple[int, int, str]]:
-    """A sorting key that puts slice2 before slice10."""
-    return [(0, int(part), part) if part.isdigit() else (1, 0, part.casefold()) for part in _NUMBER.split(name)]
-
-
-def slices_of(folder: Path, pattern: str | None = None) -> list[Path]:
-    """The image files of a folder in natural order; refuses mixed series and missing numbers."""
+def slices_of(folder: Path, pattern: str | None = None, log: BrukerLog | None = None, *, separate: bool = False) -> list[Path]:
+    """The image files of a folder in natural order; refuses mixed series and missing numbers, unless the slices are `separate`."""
     entries = [f for f in (folder.glob(pattern) if pattern else folder.iterdir()) if f.is_file() and not f.name.startswith(".")]
+    if log is not None and pattern is None:
+        entries = without_previews(entries, log)
     kinds = Counter(".tif" if f.suffix.lower() in TIFF else f.suffix.lower() for f in entries if f.suffix.lower() in (*TIFF, *PICTURE))
     if not kinds:
         asked = f" that match {pattern!r}" if pattern else ""
-        if any(f.suffix.lower() in (".dcm", ".ima") for f in entries):
-            raise UnreadableError(f"{folder} holds DICOM slices, which are not read yet; save them as a TIFF stack first")
         found = ", ".join(sorted({f.suffix for f in entries if f.suffix})[:5])
-        raise UnreadableError(f"{folder} holds no TIFF, PNG or JPEG slices{asked}" + (f", only {found}" if found else "; look at the path"))
-    if len(kinds) > 1:
+        raise UnreadableError(
+            f"{folder} holds no TIFF, PNG, JPEG or DICOM slices{asked}" + (f", only {found}" if found else "; look at the path")
+        )
+    if len(kinds) > 1 and not separate:
         raise InputError(f"{folder} holds {' and '.join(sorted(kinds))} files; choose with --pattern '*{kinds.most_common(1)[0][0]}'")
     chosen = [f for f in entries if f.suffix.lower() in (*TIFF, *PICTURE)]
     files = sorted(chosen, key=lambda f: natural(f.name))
-    _check_series(files)
+    if not separate:
+        _check_series(files)
     return files
 
 
@@ -78,21 +78,25 @@ def _check_series(files: list[Path]) -> None:
 
 
 class FolderSource:
-    """The slices of a folder as (z, y, x); sizes and types must agree."""
+    """The slices of a folder as (z, y, x); sizes and types must agree. `separate` slices need no numbers in their names."""
 
-    def __init__(self, folder: Path, pattern: str | None = None) -> None:
-        self.folder = folder
-        self.files = slices_of(folder, pattern)
-        first, self.voxel = read_slice(self.files[0], want_voxel=True)
+    def __init__(self, folder: Path, pattern: str | None = None, wish: Wish = NOTHING, *, separate: bool = False) -> None:
+        self.folder, self._wish = folder, wish
+        log = None if separate else find_log(folder)
+        self.files = slices_of(folder, pattern, log, separate=separate)
+        first, self.voxel = read_slice(self.files[0], wish, want_voxel=True)
         self.shape: Triple = checked_shape((len(self.files), *first.shape), first.dtype, folder)
         self.dtype = stored_dtype(first.dtype, self.files[0])
         self.metadata: dict[str, Any] = {
             "format": f"folder of {self.files[0].suffix.lower()} slices", "name": folder.name, "dtype": str(first.dtype),
-            "first": self.files[0].name, "last": self.files[-1].name,
+            "first": self.files[0].name, "last": self.files[-1].name, **described(wish),
         }  # fmt: skip
+        if log is not None:
+            self.voxel = log.voxel or self.voxel
+            self.metadata |= {**log.metadata, "format": f"Bruker {self.files[0].suffix.lower()} slices"}
         self._raw = first.dtype
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="slices")
-        for index in {len(self.files) // 2, len(self.files) - 1} - {0}:
+        for index in range(len(self.files)) if separate else {len(self.files) // 2, len(self.files) - 1} - {0}:
             self._plane(index)
 
     def planes(self, z0: int, z1: int) -> npt.NDArray[Any]:
@@ -108,7 +112,7 @@ class FolderSource:
 
     def _plane(self, z: int) -> npt.NDArray[Any]:
         file = self.files[z]
-        plane, _ = read_slice(file)
+        plane, _ = read_slice(file, self._wish)
         if plane.shape != self.shape[1:]:
             raise InputError(
                 f"{file.name} is {by(plane.shape)} pixels, {self.files[0].name} {by(self.shape[1:])}; all slices must be of one size"
@@ -124,12 +128,17 @@ class FolderSource:
 class PictureSource:
     """A single PNG or JPEG as a scan of one slice."""
 
-    def __init__(self, path: Path) -> None:
-        plane, self.voxel = read_slice(path)
+    def __init__(self, path: Path, wish: Wish = NOTHING) -> None:
+        plane, self.voxel = read_slice(path, wish)
         self.shape = checked_shape((1, *plane.shape), plane.dtype, path)
         self.dtype = stored_dtype(plane.dtype, path)
         self._plane = plane.astype(self.dtype)[None]
-        self.metadata: dict[str, Any] = {"format": path.suffix.lower().lstrip("."), "name": path.name, "dtype": str(plane.dtype)}
+        self.metadata: dict[str, Any] = {
+            "format": path.suffix.lower().lstrip("."),
+            "name": path.name,
+            "dtype": str(plane.dtype),
+            **described(wish),
+        }
 
     def planes(self, z0: int, z1: int) -> npt.NDArray[Any]:
         """The planes z0 ≤ z < z1, (z1 - z0, y, x)."""
@@ -138,11 +147,11 @@ class PictureSource:
     def close(self) -> None: ...
 
 
-def read_slice(path: Path, *, want_voxel: bool = False) -> tuple[npt.NDArray[Any], Voxel | None]:
+def read_slice(path: Path, wish: Wish = NOTHING, *, want_voxel: bool = False) -> tuple[npt.NDArray[Any], Voxel | None]:
     """One slice (y, x) in the type that it is stored in, and its voxel size if wanted and known."""
     if path.suffix.lower() not in TIFF:
-        return _read_picture(path), None
-    source = TiffSource(path)
+        return _read_picture(path, wish), None
+    source = TiffSource(path, wish)
     try:
         if source.shape[0] != 1:
             raise InputError(f"{path} holds {source.shape[0]} slices; import such a stack by itself, not as one slice of a folder")
@@ -151,16 +160,21 @@ def read_slice(path: Path, *, want_voxel: bool = False) -> tuple[npt.NDArray[Any
         source.close()
 
 
-def _read_picture(path: Path) -> npt.NDArray[Any]:
+def _read_picture(path: Path, wish: Wish) -> npt.NDArray[Any]:
     import PIL.Image
 
     try:
         with PIL.Image.open(path) as image:
-            if image.mode not in ("1", "L", "I", "F", "I;16", "I;16B", "I;16L"):
+            ramp = image.mode == "P" and grey_ramp(np.reshape(image.getpalette("RGB") or [], (-1, 3)).T)
+            grey = ramp or image.mode in ("1", "L", "I", "F", "I;16", "I;16B", "I;16L")
+            if not grey and (wish.channel is None or image.mode == "P"):
                 raise UnreadableError(f"{path} is in colour ({image.mode}); {COLOUR}")
             values = np.asarray(image)
+            picks = chosen(path, [] if grey else [("c", values.shape[2])], wish)
     except (InputError, FileNotFoundError, PermissionError):
         raise
     except (*DAMAGE, OSError, PIL.Image.DecompressionBombError) as error:
         raise UnreadableError(f"{path} is damaged or not an image: {one_line(error)}") from error
+    if not grey:
+        values = np.ascontiguousarray(values[..., picks[0]])
     return values.astype(np.uint8) if values.dtype.kind == "b" else values

@@ -1,5 +1,6 @@
 """What every reader gives: planes of a volume, its dtype, and what the file says of itself."""
 
+import re
 from typing import Any, Protocol
 
 import numpy as np
@@ -59,6 +60,11 @@ def checked_shape(shape: tuple[int, ...], dtype: Any, name: object) -> Triple:
     return (int(shape[0]), int(shape[1]), int(shape[2]))
 
 
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """A sorting key that puts slice2 before slice10."""
+    return [(0, int(part), part) if part.isdigit() else (1, 0, part.casefold()) for part in re.split(r"(\d+)", name)]
+
+
 def by(shape: tuple[int, ...]) -> str:
     """Sizes in words: "40 × 500 × 500"."""
     return " × ".join(str(n) for n in shape)
@@ -70,7 +76,5 @@ def one_line(error: BaseException) -> str:
     return text if len(text) <= 120 else text[:117] + "…"
 
 
-COLOUR = "convert it to grey first (Fiji: Image ▸ Type ▸ 8-bit), or export one channel"
+COLOUR = "convert it to grey first (Fiji: Image ▸ Type ▸ 8-bit), or take one channel: --channel 0"
 """The way out of an image in colour."""
-MULTICHANNEL = "export one channel or time point as a stack of its own first (Fiji: Image ▸ Color ▸ Split Channels)"
-"""The way out of several channels."""

@@ -16,7 +16,8 @@ import tifffile
 
 from lithoscope.errors import InputError, UnreadableError
 from lithoscope.volume.box import Triple
-from lithoscope.volume.formats.source import COLOUR, DAMAGE, MULTICHANNEL, by, checked_shape, one_line, stored_dtype
+from lithoscope.volume.formats.axes import NOTHING, Wish, chosen, described
+from lithoscope.volume.formats.source import COLOUR, DAMAGE, by, checked_shape, one_line, stored_dtype
 from lithoscope.volume.voxel import Voxel, unit_named
 
 SMALLEST_DIRECTORY = 30
@@ -25,6 +26,8 @@ GREY = (0, 1)
 """MINISWHITE and MINISBLACK; a missing tag reads as the first."""
 PRIVATE = 32768
 """Tags from here on belong to makers of software; a broken one does not harm the image."""
+FEW_CHANNELS = 5
+"""So many channels and no other axis are slices under a wrong name."""
 _TAG = re.compile(r"TiffTag (\d+)")
 TIFF_DAMAGE = (*DAMAGE, tifffile.TiffFileError, struct.error)
 
@@ -66,8 +69,8 @@ class TiffSource:
     voxel: Voxel | None
     metadata: dict[str, Any]
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, wish: Wish = NOTHING) -> None:
+        self.path, self._wish = path, wish
         self._file: tifffile.TiffFile | None = None
         self._pool: ThreadPoolExecutor | None = None
         try:
@@ -90,7 +93,7 @@ class TiffSource:
             raise UnreadableError(f"{self.path} is empty: its image is {by(sizes) or '0'} pixels")
         if said:
             raise UnreadableError(f"{self.path} is damaged: {_plain(said[0])}; copy it again")
-        self._refuse_colour(first, axes, sizes)
+        self._sample: int | None = self._sample_of(first, axes, sizes)
         if len(file.series) > 1:
             others = ", ".join(by(tuple(s.shape)) for s in file.series[:4])
             if any(s.shape != series.shape or s.dtype != series.dtype for s in file.series):
@@ -106,28 +109,33 @@ class TiffSource:
         self._raw = np.dtype(raw)
         self._refuse_absurd(first, size)
         contiguous = series.dataoffset is not None and len(file.series) == 1 and self._raw.kind in "iuf"
-        contiguous = contiguous and self._raw.itemsize * 8 == first.bitspersample and first.fillorder == 1
+        contiguous = contiguous and self._raw.itemsize * 8 == first.bitspersample and first.fillorder == 1 and self._sample is None
         self._offset: int | None = int(series.dataoffset) if contiguous else None
         if contiguous and self._offset is not None:
-            needed = self._offset + int(np.prod(self.shape)) * self._raw.itemsize
+            needed = self._offset + self._count * self.shape[1] * self.shape[2] * self._raw.itemsize
             if needed > size:
                 raise UnreadableError(f"{self.path} is cut short: it should have {needed} bytes and has {size}; copy it again")
         self._order = np.dtype(raw).newbyteorder(file.byteorder)
         self.voxel = voxel_size(file)
-        self.metadata = {"format": _kind(file), "name": self.path.name, "dtype": str(self._raw)}
+        self.metadata = {"format": _kind(file), "name": self.path.name, "dtype": str(self._raw), **described(self._wish)}
         if first.bitspersample != self._raw.itemsize * 8:
             self.metadata["bits"] = int(first.bitspersample)
         if int(first.photometric) == 0 and 262 in first.tags:
             self.metadata["white_is_zero"] = True
 
-    def _refuse_colour(self, first: Any, axes: str, sizes: tuple[int, ...]) -> None:
+    def _sample_of(self, first: Any, axes: str, sizes: tuple[int, ...]) -> int | None:
+        """Which of several values a pixel to take, or None where there is one; colour is refused unless one was asked for."""
         photometric = getattr(first.photometric, "name", str(first.photometric))
-        if "S" in axes and sizes[axes.index("S")] != 1:
+        samples = sizes[axes.index("S")] if "S" in axes else 1
+        if samples > 1 and self._wish.channel is not None:
+            return chosen(self.path, [("c", samples)], Wish(self._wish.channel))[0]
+        if samples > 1:
             raise UnreadableError(f"{self.path} has {sizes[axes.index('S')]} values a pixel ({photometric}), not one grey value; {COLOUR}")
-        if int(first.photometric) == 3:
+        if int(first.photometric) == 3 and not grey_ramp(first.colormap):
             raise UnreadableError(f"{self.path} is coloured by a palette, its values are not grey levels; {COLOUR}")
-        if int(first.photometric) not in (0, 1, 32803, 34892, 51177):
+        if int(first.photometric) not in (0, 1, 3, 32803, 34892, 51177):
             raise UnreadableError(f"{self.path} is of the colour space {photometric}, not grey; {COLOUR}")
+        return None
 
     def _refuse_absurd(self, first: Any, size: int) -> None:
         """A page that decodes to far more than the file could hold is damage; decoding it would take all memory."""
@@ -138,20 +146,33 @@ class TiffSource:
             raise UnreadableError(f"{self.path} says that a page takes {plane} bytes, but the file has only {size}; it is damaged")
 
     def _volume(self, axes: str, sizes: tuple[int, ...], count: int, *, shaped: bool) -> tuple[int, ...]:
-        """The (z, y, x) of a series: the one long axis beside y and x is z, whatever the file calls it."""
+        """The (z, y, x) of a series: the one long axis beside y and x is z, whatever the file calls it, unless it was asked for."""
+        self._first, self._stride = 0, 1
+        self._count = int(np.prod([n for a, n in zip(axes, sizes, strict=True) if a not in "YXS"], initial=1)) * count
         if shaped and len(sizes) == 3 and count == 1:  # saved by tifffile as an array of three axes
+            self._count = sizes[0]
+            chosen(self.path, (), self._wish)
             return sizes
-        plain = [(a, n) for a, n in zip(axes, sizes, strict=True) if a not in "YXS"]
         if "Y" not in axes or "X" not in axes:
             raise UnreadableError(f"{self.path} has the axes {axes} of {by(sizes)}; a scan has planes of y and x")
-        long = [(a, n) for a, n in plain if n > 1]
-        if count > 1:
-            long = [*long, ("series", count)]
-        if len(long) > 1 or (long and long[0][0] == "C" and long[0][1] < 5):
-            names = {"C": "channels", "T": "time points", "Z": "slices"}
-            what = " and ".join(f"{n} {names.get(a, a)}" for a, n in long)
-            raise UnreadableError(f"{self.path} holds {what}; {MULTICHANNEL}")
-        return (long[0][1] if long else 1, sizes[axes.index("Y")], sizes[axes.index("X")])
+        plain = [(a, n) for a, n in zip(axes, sizes, strict=True) if a not in "YXS"]
+        long = [a for a, n in plain if n > 1]
+        if count > 1 and long:
+            raise UnreadableError(f"{self.path} holds {count} images of axes {axes}; export the one you mean as a stack of its own")
+        asked = {"C": self._wish.channel if self._sample is None else None, "T": self._wish.time}
+        free = [a for a, n in plain if n > 1 and asked.get(a) is None and (a != "C" or (len(long) == 1 and n >= FEW_CHANNELS))]
+        z = "Z" if "Z" in long else next((a for a in free if a not in "CT"), free[0] if free else None)
+        extra = [(a, n) for a, n in plain if a != z and (n > 1 or a in "CT")]
+        odd = [a for a, _ in extra if a not in "CT"]
+        if odd:
+            raise UnreadableError(f"{self.path} has the axes {axes} of {by(sizes)}; export one volume as a stack of its own")
+        wish = Wish(asked["C"], asked["T"])
+        picks = dict(zip((a for a, _ in extra), chosen(self.path, [(a.lower(), n) for a, n in extra], wish), strict=True))
+        strides = {a: int(np.prod([n for _, n in plain[i + 1 :]], initial=1)) for i, (a, _) in enumerate(plain)}
+        self._first = sum(strides[a] * index for a, index in picks.items())
+        self._stride = strides.get(z or "", 1)
+        depth = count if count > 1 else dict(plain).get(z or "", 1)
+        return (depth, sizes[axes.index("Y")], sizes[axes.index("X")])
 
     def planes(self, z0: int, z1: int) -> npt.NDArray[Any]:
         """The planes z0 ≤ z < z1, (z1 - z0, y, x)."""
@@ -159,7 +180,7 @@ class TiffSource:
             return self._contiguous(z0, z1)
         out = np.empty((z1 - z0, *self.shape[1:]), self.dtype)
         with _understood(self.path):
-            if len(self._pages) < self.shape[0]:
+            if len(self._pages) < self._count:
                 return self._deep(z0, z1)
             if z1 - z0 == 1:
                 self._page(z0, out[0])
@@ -171,10 +192,12 @@ class TiffSource:
         return out
 
     def _page(self, z: int, out: npt.NDArray[Any]) -> None:
-        page = self._pages[z]
+        page = self._pages[self._first + z * self._stride]
         if page is None:
             raise UnreadableError(f"{self.path} lacks its page {z}; it is damaged")
         plane = page.asarray(maxworkers=1)
+        if self._sample is not None:
+            plane = plane.take(self._sample, axis=page.axes.index("S"))
         if plane.size != out.size:
             raise UnreadableError(
                 f"page {z} of {self.path} is {by(plane.shape)}, the first {by(out.shape)} pixels; {self.path.name} is damaged"
@@ -182,21 +205,35 @@ class TiffSource:
         out[...] = plane.reshape(out.shape)
 
     def _deep(self, z0: int, z1: int) -> npt.NDArray[Any]:
-        """Planes of a page that holds the whole volume (tiled in depth): decoded at once."""
+        """Planes of a page that holds several (a volume tiled in depth): decoded at once."""
         assert self._file is not None
-        whole = self._file.series[0].asarray().reshape(self.shape)
-        return np.ascontiguousarray(whole[z0:z1], dtype=self.dtype)
+        series = self._file.series[0]
+        whole = series.asarray()
+        if self._sample is not None:
+            whole = whole.take(self._sample, axis=series.axes.index("S"))
+        planes = whole.reshape(self._count, *self.shape[1:])[self._first :: self._stride][z0:z1]
+        return np.ascontiguousarray(planes, dtype=self.dtype)
 
     def _contiguous(self, z0: int, z1: int) -> npt.NDArray[Any]:
-        plane = self.shape[1] * self.shape[2]
         assert self._offset is not None
-        return read_values(self.path, self._offset + z0 * plane * self._raw.itemsize, (z1 - z0, *self.shape[1:]), self._order, self.dtype)
+        y, x = self.shape[1:]
+        bytes_a_plane = y * x * self._raw.itemsize
+        if self._stride == 1:
+            return read_values(self.path, self._offset + (self._first + z0) * bytes_a_plane, (z1 - z0, y, x), self._order, self.dtype)
+        places = (self._offset + (self._first + z * self._stride) * bytes_a_plane for z in range(z0, z1))
+        return np.concatenate([read_values(self.path, place, (1, y, x), self._order, self.dtype) for place in places])
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
         if self._pool is not None:
             self._pool.shutdown(wait=True)
+
+
+def grey_ramp(palette: Any) -> bool:
+    """Whether a palette (3, colours) is of greys that only rise, so that its numbers are grey levels."""
+    colours = np.asarray(palette, np.int64) if palette is not None else np.zeros((0, 0))
+    return colours.ndim == 2 and bool((colours == colours[:1]).all() and (np.diff(colours[0]) >= 0).all())
 
 
 def read_values(path: Path, offset: int, shape: Triple, order: np.dtype[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:

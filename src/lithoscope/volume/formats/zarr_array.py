@@ -10,6 +10,7 @@ import zarr
 from lithoscope.errors import InputError, MissingError, UnreadableError
 from lithoscope.volume import ome
 from lithoscope.volume.blocks import Array3D
+from lithoscope.volume.formats.axes import NOTHING, Wish, chosen, described
 from lithoscope.volume.formats.source import DAMAGE, by, checked_shape, one_line, stored_dtype
 from lithoscope.volume.store import fast_codecs
 from lithoscope.volume.view import Volume
@@ -26,9 +27,10 @@ def is_zarr(path: Path) -> bool:
 class ZarrSource:
     """An array in a Zarr store as (z, y, x)."""
 
-    def __init__(self, path: Path, dataset: str | None = None) -> None:
+    def __init__(self, path: Path, dataset: str | None = None, wish: Wish = NOTHING) -> None:
         self.voxel: Voxel | None = None
-        self.metadata: dict[str, Any] = {"format": "Zarr", "name": path.name}
+        self._wish = wish
+        self.metadata: dict[str, Any] = {"format": "Zarr", "name": path.name, **described(wish)}
         try:
             with fast_codecs():
                 node = zarr.open(str(path), mode="r")
@@ -43,20 +45,20 @@ class ZarrSource:
     def _chosen(self, node: Any, path: Path, dataset: str | None) -> Array3D:
         if isinstance(node, zarr.Group):
             if dataset is None and ("multiscales" in node.attrs or "ome" in node.attrs):
-                described = ome.multiscale_of(node, path)
-                self.voxel = described.voxel
-                self.metadata["format"] = f"OME-Zarr {described.version}"
-                return _as_volume(self._member(node, path, described.paths[0]), path, described.axes)
+                about = ome.multiscale_of(node, path)
+                self.voxel = about.voxel
+                self.metadata["format"] = f"OME-Zarr {about.version}"
+                return _as_volume(self._member(node, path, about.paths[0]), path, about.axes, self._wish)
             if dataset is None:
                 arrays = sorted(name for name, _ in node.arrays())
                 if len(arrays) != 1:
                     known = ", ".join(arrays[:8]) if arrays else "none at its top"
-                    raise InputError(f"{path} is a group of Zarr arrays ({known}); give the path of one of them, as {path}/NAME")
+                    raise InputError(f"{path} is a group of Zarr arrays ({known}); choose one with --dataset")
                 dataset = arrays[0]
             node = self._member(node, path, dataset)
         elif dataset is not None:
             raise InputError(f"{path} is an array, and has no dataset {dataset!r} in it; leave the dataset out")
-        return _as_volume(node, path, None)
+        return _as_volume(node, path, None, self._wish)
 
     def _member(self, group: zarr.Group, path: Path, name: str) -> zarr.Array[Any]:
         try:
@@ -78,11 +80,16 @@ class ZarrSource:
     def close(self) -> None: ...
 
 
-def _as_volume(array: zarr.Array[Any], path: Path, axes: tuple[str, ...] | None) -> Array3D:
+def _as_volume(array: zarr.Array[Any], path: Path, axes: tuple[str, ...] | None, wish: Wish) -> Array3D:
+    """The array as (z, y, x); without names the last three axes are that, and one before them is time."""
     if axes is None:
-        if array.ndim == 3:
-            return array
-        if array.ndim != 2:
+        names = array.metadata.dimension_names if array.metadata.zarr_format == 3 else None
+        if names and set(names) <= set("tczyx") and len(set(names)) == array.ndim:
+            axes = tuple(str(n) for n in names)
+        elif array.ndim in (2, 3, 4):
+            axes = ("t", "z", "y", "x")[4 - array.ndim :]
+        else:
             raise UnreadableError(f"{path} has {array.ndim} axes of {by(array.shape)}; a scan has three: z, y, x")
-        axes = ("y", "x")
-    return array if axes == ("z", "y", "x") else Volume.of(array, axes, path)
+    extra = [(a, int(n)) for a, n in zip(axes, array.shape, strict=True) if a in "ct"]
+    picks = dict(zip((a for a, _ in extra), chosen(path, extra, wish), strict=True))
+    return array if axes == ("z", "y", "x") else Volume(array, axes, path, picks)
