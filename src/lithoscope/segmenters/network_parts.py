@@ -33,7 +33,8 @@ class Taught:
     def counts(self) -> npt.NDArray[np.int64]:
         """How many voxels teach each class."""
         every = [np.bincount(p.teaching.reshape(-1), minlength=len(self.table) + 1)[1:] for p in self.pieces]
-        return np.array(every, np.int64).reshape(len(every), -1).sum(axis=0)
+        found: npt.NDArray[np.int64] = np.array(every, np.int64).reshape(len(every), -1).sum(axis=0)
+        return found
 
     @property
     def held(self) -> int:

@@ -100,9 +100,7 @@ class UNet(nn.Module):
         widths = [config.features << k for k in range(config.levels + 1)]
         self.stem = convolution(config.channels, widths[0], 3, padding=1)
         self.down = nn.ModuleList(Pair(a, b, config.axes) for a, b in pairwise(widths))
-        self.up = nn.ModuleList(
-            raised(b, a, 3, stride=2, padding=1, output_padding=1) for a, b in pairwise(widths)
-        )
+        self.up = nn.ModuleList(raised(b, a, 3, stride=2, padding=1, output_padding=1) for a, b in pairwise(widths))
         self.join = nn.ModuleList(Pair(a, a, config.axes) for a in widths[:-1])
         self.head = convolution(widths[0], config.classes, 3, padding=1)
         self._pool: Callable[[Tensor, int], Tensor] = functional.max_pool2d if config.axes == 2 else functional.max_pool3d
