@@ -133,3 +133,25 @@ def _as_type(p: Parameter, hint: Any, value: Any) -> Any:
     except (ValueError, KeyError, TypeError, OverflowError):
         wanted = {int: "a whole number", float: "a number", bool: "true or false"}.get(hint, "understood")
         raise InputError(f"{p.name}={value} is not {wanted}") from None
+
+
+def described(kind: Any) -> dict[str, Any]:
+    """A method or filter and its parameters, as plain JSON."""
+    return {
+        "name": kind.name,
+        "title": kind.title,
+        "summary": kind.summary,
+        "parameters": [
+            {
+                "name": p.name,
+                "default": p.default,
+                "help": p.help,
+                "choices": list(p.choices),
+                "minimum": p.minimum,
+                "maximum": p.maximum,
+                "unit": p.unit,
+                "level": p.level,
+            }
+            for p in parameters(kind)
+        ],
+    }

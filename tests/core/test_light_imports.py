@@ -15,6 +15,7 @@ MODULES = [
     "lithoscope.doctor",
     "lithoscope.export",
     "lithoscope.features",
+    "lithoscope.filtering",
     "lithoscope.labels",
     "lithoscope.measure",
     "lithoscope.scores",

@@ -22,6 +22,7 @@ def info(answer: Json) -> str:
             ("levels", ", ".join("×".join(map(str, shape)) for shape in answer["levels"])),
             ("percentiles", percentiles),
             ("field of view", answer["fov"] or "none: the whole scan"),
+            ("images", ", ".join(answer["images"]) or "none"),
             ("source", ", ".join(f"{key} {value}" if key != "format" else str(value) for key, value in _told(answer["source"]))),
             ("results", results),
         ]
@@ -52,7 +53,19 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         shown = ", ".join(_value(item) for item in value[:8])
         return shown + (f" … ({len(value)} in all)" if len(value) > 8 else "")
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{key} {_value(item)}" if not isinstance(item, dict) else f"{key} ({_value(item)})" for key, item in value.items()
+        )
     return str(value)
+
+
+def clean(answer: Json) -> str:
+    """What each step changed, and where the result is."""
+    rows = [("result", str(answer["output"])), ("seconds", f"{answer['seconds']:.2f}")]
+    rows += [(step, f"{n} voxels changed") for step, n in zip(answer["parameters"]["steps"], answer["learnt"]["changed"], strict=True)]
+    rows += [("note", note) for note in answer["notes"]]
+    return table(rows)
 
 
 def labels(answer: Json) -> str:
@@ -96,12 +109,39 @@ def bundle(answer: Json) -> str:
 
 def methods(answer: Json) -> str:
     """Every method with its settings."""
+    return _described(answer["methods"])
+
+
+def filters(answer: Json) -> str:
+    """Every image filter with its settings."""
+    return _described(answer["filters"])
+
+
+def _described(kinds: list[Json]) -> str:
     lines = []
-    for method in answer["methods"]:
-        lines.append(f"{method['name']}: {method['summary']}")
-        rows: list[tuple[str, ...]] = [(f"  {p['name']}={_default(p)}", p["help"]) for p in method["parameters"]]
+    for kind in kinds:
+        lines.append(f"{kind['name']}: {kind['summary']}")
+        rows: list[tuple[str, ...]] = [(f"  {p['name']}={_default(p)}", p["help"]) for p in kind["parameters"]]
         lines.append(table(rows))
     return "\n".join(line for line in lines if line)
+
+
+def filtered(answer: Json) -> str:
+    """What was found out, and how to use the image."""
+    rows = [("image", str(answer["output"])), ("filter", answer["method"]), ("seconds", f"{answer['seconds']:.2f}")]
+    rows += [(key, _value(value)) for key, value in {**answer["parameters"], **answer["learnt"]}.items()]
+    rows += [("note", note) for note in answer["notes"]]
+    rows.append(("use it", f"lithoscope segment SCAN --method otsu --image {answer['output']}"))
+    return table(rows)
+
+
+def images(answer: Json) -> str:
+    """The filtered images of a scan, one a line."""
+    if not answer["images"]:
+        return f"{answer['scan']} has no filtered images yet"
+    rows = [("name", "filter", "of", "made")]
+    rows += [(i["name"], i["method"], i["image"] or "the scan", i["created"]) for i in answer["images"]]
+    return table(rows)
 
 
 def _default(parameter: Json) -> str:

@@ -15,6 +15,7 @@ from lithoscope.volume.blocks import Array3D, read, spread
 from lithoscope.volume.box import Box
 from lithoscope.volume.counting import Counter, levelwise
 from lithoscope.volume.histogram import Histogram
+from lithoscope.volume.images import histogram_of
 from lithoscope.volume.scan import HISTOGRAM, Scan
 from lithoscope.volume.sidecar import load_histogram
 
@@ -41,7 +42,7 @@ class GreyValues:
         if self.image is None:
             known = load_histogram(self.scan.sidecar / HISTOGRAM) is not None or "histogram" in self.scan.__dict__
             return self.scan.histogram if known else self.scan.count(report)
-        return self._of_image(report)
+        return histogram_of(self.scan, self.image, report)
 
     def slice_histograms(self, *, report: Report = silent) -> Sequence[Histogram]:
         """The same slice by slice along z, each counted when it is asked for."""
@@ -55,16 +56,6 @@ class GreyValues:
             if inside is None or inside.any():
                 core = box.within(box).slices
                 yield Block(read(array, box), core, window, box.start, inside, self.scan.voxel)
-
-    def _of_image(self, report: Report) -> Histogram:
-        array = self.scan.array(self.image)
-        each = SliceHistograms(self.scan, array, silent)
-        counter = Counter(array.dtype, None if levelwise(array.dtype) else each.sample())
-        for z in range(0, self.scan.shape[0], each.depth):
-            report(Progress(z, self.scan.shape[0], "counting grey values"))
-            box, slab = each.slab(z)
-            counter.add(slab, self.scan.inside(box))
-        return counter.histogram()
 
 
 class SliceHistograms(Sequence[Histogram]):
@@ -93,12 +84,6 @@ class SliceHistograms(Sequence[Histogram]):
             self._report(Progress(first, size, "counting grey values slice by slice"))
             self._planes, self._first = read(self._array, box), first
         return box, self._planes
-
-    def sample(self) -> npt.NDArray[Any]:
-        """Planes spread over the array, from which the bins of float values are chosen."""
-        _, y, x = self._scan.shape
-        middles = [int((i + 0.5) * len(self) / 16) for i in range(min(16, len(self)))]
-        return np.stack([read(self._array, Box((z, 0, 0), (z + 1, y, x)))[0] for z in sorted({min(z, len(self) - 1) for z in middles})])
 
     def __getitem__(self, z: Any, /) -> Any:
         if isinstance(z, slice):

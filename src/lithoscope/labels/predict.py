@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -23,14 +23,26 @@ from lithoscope.segmenters import saving
 from lithoscope.segmenters.base import Samples, Segmenter
 from lithoscope.volume.blocks import blocks
 from lithoscope.volume.box import Box
+from lithoscope.volume.images import filtered_image, window_of
 from lithoscope.volume.scan import Scan
 
 HEARTBEAT = 0.2
 """Seconds between two reports while no block ends, so that a wish to cancel is seen."""
 TIMED = 8
 """A job of more blocks than this has one of them timed before it begins, if the worst case does not fit on the disk."""
+SAME = ("content_hash", "image", "image_run", "box", "field_of_view")
+"""What of its source a run must have in common with the one that it takes up."""
 
 Method = TypeVar("Method", bound=Segmenter)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """How a method was taught: its scores on held-out strokes, digests of what it learnt from, and the reasons of choices made."""
+
+    scores: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def segment(
@@ -42,6 +54,7 @@ def segment(
     box: Box | None = None,
     samples: Samples | None = None,
     source: FeatureSource | None = None,
+    lesson: Lesson | None = None,
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
@@ -51,21 +64,30 @@ def segment(
 ) -> RunRecord:
     """Make the result `output`: classes 1 … n, 0 outside the field of view and where the grey value is not a number.
 
-    A method that was fitted before is used as it is; else it is fitted on `samples`, or on the grey values of the whole field of
-    view. A cancelled or killed run is taken up with `resume`, and ends with the bytes of one that was never stopped.
+    A method that was fitted before is used as it is (`lesson` says how, for the record); else it is fitted on `samples`, or on
+    the grey values of the whole field of view. A cancelled or killed run is taken up with `resume`, and ends with the bytes of one
+    that was never stopped.
     """
     start = time.perf_counter()
     if output in results.results(scan) and not overwrite:
         raise TakenError(f"{scan.name} has a result {output} already; choose another name, or overwrite it: --overwrite")
+    lesson = lesson or Lesson()
     method, notes = resolved(scan, method)
-    draft = RunRecord("segment", method.name, settings(method), _source(scan, image, box), _seed(method, seed), device, output, notes=notes)
+    notes = lesson.notes + notes
+    draft = RunRecord("segment", method.name, settings(method), _source(scan, image, box), _seed(method, seed), device, output)
+    draft = replace(draft, inputs=lesson.inputs, notes=notes)
     writer = results.resume(scan, output) if resume else None
     if resume and writer is None:
         raise MissingError(f"{scan.name} has no unfinished result {output} to resume; leave out --resume to begin it")
     try:
         if writer is None:
             method = fitted(method, samples or GreyValues(scan, image), report)
-            draft = replace(draft, learnt=method.learnt(), classes=method.classes_.to_json(), notes=notes + _notes(scan, method, box))
+            draft = replace(
+                draft,
+                learnt={**method.learnt(), **lesson.scores},
+                classes=method.classes_.to_json(),
+                notes=notes + _notes(scan, method, box),
+            )
             share = _ready(scan, method, image, box, memory, source)
             writer = results.create(scan, output, draft, method.classes_, overwrite=overwrite)
             saving.save(method, scan.sidecar / "runs" / draft.uuid / "model", overwrite=True)
@@ -73,7 +95,7 @@ def segment(
             _check_same(writer.record, draft)
             method = saving.load(scan.sidecar / "runs" / writer.record.uuid / "model")
             share = allot(scan, method, scan.array(image).dtype.itemsize, memory)
-        work = BlockWork(scan, method, share.piece, _window(scan, image), image, source)
+        work = BlockWork(scan, method, share.piece, window_of(scan, image), image, source)
         _run(work, writer, share.workers, report)
         check_there(scan)
         record = replace(writer.record, seconds=round(writer.record.seconds + time.perf_counter() - start, 3))
@@ -105,9 +127,15 @@ def estimate(
 
 
 def resolved(scan: Scan, method: Method) -> tuple[Method, list[str]]:
-    """The method with what was left open chosen for this scan, and the reasons."""
+    """The method with what was left open chosen for this scan, and the reasons; what it learnt stays with it."""
     known = {p.name for p in parameters(type(method))}
     notes: list[str] = []
+    if getattr(method, "unit", None) == "um" and "voxel_um" in known:
+        if scan.voxel is None:
+            wanted = f"lithoscope set {scan.path} --voxel-size Z Y X --unit um"
+            raise InputError(f"{scan.name} has no voxel size, and the scales are in micrometres; give it one: {wanted}")
+        method = copy(method)
+        setattr(method, "voxel_um", scan.voxel.um)  # noqa: B010 - only methods with the notion have the field
     if "dimensions" in known:
         chosen, reason = scan.dimensions()
         given = getattr(method, "dimensions", None)
@@ -147,7 +175,7 @@ def _ready(scan: Scan, method: Segmenter, image: str | None, box: Box | None, me
 
 def _timed(scan: Scan, method: Segmenter, image: str | None, box: Box | None, memory: int, source: FeatureSource | None) -> Estimate:
     share = allot(scan, method, scan.array(image).dtype.itemsize, memory)
-    work = BlockWork(scan, method, share.piece, _window(scan, image), image, source)
+    work = BlockWork(scan, method, share.piece, window_of(scan, image), image, source)
     todo = blocks(box or scan.box, scan.shard)
     middle = max(todo, key=lambda b: (b.size, -abs(todo.index(b) - len(todo) // 2)))
     start = time.perf_counter()
@@ -200,16 +228,13 @@ def _drained(running: set[Future[Box]]) -> Iterator[Future[Box]]:
             yield future
 
 
-def _window(scan: Scan, image: str | None) -> tuple[float, float]:
-    return scan.window if image is None else GreyValues(scan, image).histogram().window()
-
-
 def _source(scan: Scan, image: str | None, box: Box | None) -> dict[str, Any]:
     array = scan.array(image)
     return {
         "uuid": scan.uuid,
         "name": scan.name,
         "image": image,
+        "image_run": None if image is None else filtered_image(scan, image).record.uuid,
         "content_hash": scan.content_hash,
         "shape": list(scan.shape),
         "dtype": str(array.dtype),
@@ -234,12 +259,9 @@ def _notes(scan: Scan, method: Segmenter, box: Box | None) -> list[str]:
 
 def _check_same(begun: RunRecord, now: RunRecord) -> None:
     """Refuse to go on with a run that was begun otherwise."""
-    wanted = {"method": now.method, **now.parameters, **{key: now.source[key] for key in ("content_hash", "image", "box", "field_of_view")}}
-    had = {
-        "method": begun.method,
-        **begun.parameters,
-        **{key: begun.source.get(key) for key in ("content_hash", "image", "box", "field_of_view")},
-    }
+    wanted, had = (
+        {"method": record.method, **record.parameters, **{key: record.source.get(key) for key in SAME}} for record in (now, begun)
+    )
     other = [f"{key}={had.get(key)} then, {value} now" for key, value in wanted.items() if had.get(key) != value]
     if other:
         raise InputError(f"the unfinished result was begun otherwise: {'; '.join(other)}; resume it as it was, or leave out --resume")

@@ -15,6 +15,7 @@ from lithoscope.record import RunRecord, versions
 from lithoscope.segmenters.base import segmenter
 from lithoscope.volume.blocks import blocks
 from lithoscope.volume.box import Box
+from lithoscope.volume.images import filtered_image
 from lithoscope.volume.scan import Scan
 
 
@@ -76,6 +77,9 @@ def _check_repeatable(scan: Scan, result: str, record: RunRecord) -> None:
     then, now = record.source.get("content_hash"), scan.content_hash
     if then != now:
         raise InputError(f"{result} was made of other grey values than {scan.name} holds now (content hash {then}, now {now})")
+    image = record.source.get("image")
+    if image is not None and filtered_image(scan, image).record.uuid != record.source.get("image_run"):
+        raise InputError(f"the image {image} was made anew since {result}; filter the scan as it was then, or segment the new image")
     view = None if scan.field_of_view is None else scan.field_of_view.to_json()
     if record.source.get("field_of_view") != view:
         raise InputError(

@@ -20,6 +20,7 @@ from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.counting import Counter, levelwise
 from lithoscope.volume.field_of_view import FieldOfView
 from lithoscope.volume.histogram import Histogram
+from lithoscope.volume.pyramid import level_factors
 from lithoscope.volume.sidecar import check_schema, load_histogram, read_state, save_histogram, sidecar_of, write_state
 from lithoscope.volume.store import Layout, fast_codecs, open_array, storage_errors, triple
 from lithoscope.volume.view import Volume
@@ -27,6 +28,7 @@ from lithoscope.volume.voxel import Voxel
 
 PERCENTILES = (0.01, 0.5, 1, 5, 25, 50, 75, 95, 99, 99.5, 99.99)
 HISTOGRAM = "histogram.npz"
+IMAGES = "images"
 SAMPLE_PLANES = 32
 FEW_SLICES = 8
 COARSE_Z = 3.0
@@ -140,15 +142,14 @@ class Scan:
         """The full-size grey values (z, y, x) of the scan, or of one of its filtered images."""
         if image is None:
             return self.levels[0]
-        path = self.sidecar / "images" / image / "0"
-        if Path(image).name != image or not path.exists():
-            known = ", ".join(self.images()) or "none yet"
-            raise MissingError(f"{self.name} has no image {image!r}; its images are {known}")
-        return open_array(path, readonly=True)
+        known = self.images()
+        if image not in known:
+            raise MissingError(f"{self.name} has no image {image!r}; its images are {', '.join(known) or 'none yet'}")
+        return open_array(self.sidecar / IMAGES / image / "0", readonly=True)
 
     def images(self) -> list[str]:
         """The names of the filtered images of this scan."""
-        return _names(self.sidecar / "images")
+        return _names(self.sidecar / IMAGES)
 
     def results(self) -> list[str]:
         """The names of the finished label images of this scan."""
@@ -246,6 +247,8 @@ class Scan:
             self.__dict__["field_of_view"] = chosen
             self._state["field_of_view"] = None if chosen is None else chosen.to_json()
             self.count(report)
+            for stale in (self.sidecar / IMAGES).glob(f"*/{HISTOGRAM}"):
+                stale.unlink(missing_ok=True)
 
     def _set_voxel(self, voxel: Voxel | None) -> None:
         self.voxel = voxel
@@ -256,6 +259,10 @@ class Scan:
         else:
             self._state["voxel"] = None if voxel is None else voxel.to_json()
             self._save_state()
+        for name in self.images():
+            with storage_errors(self.sidecar):
+                group = zarr.open_group(str(self.sidecar / IMAGES / name), mode="r+")
+                group.attrs["ome"] = ome.attributes(name, level_factors(self.shape), voxel)
 
     def _chosen(self, wish: FieldOfView | str | None, report: Report) -> FieldOfView | None:
         if isinstance(wish, str):

@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 
 from lithoscope import __version__
 from lithoscope.cli.console import reporting, show
+from lithoscope.errors import InputError
 
 app = App(
     name="lithoscope",
@@ -41,3 +42,14 @@ def run(name: str, words: Callable[[dict[str, Any]], str], common: Common, title
     with reporting(title or name) as report:
         answer = command(name)(**arguments, report=report)
     show(answer, common.json, words)
+
+
+def settings(pairs: list[str]) -> dict[str, str]:
+    """The settings written key=value."""
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set {pair} is not of the form key=value")
+        found[key] = value
+    return found

@@ -3,8 +3,7 @@
 from typing import Literal
 
 from lithoscope.cli import text
-from lithoscope.cli.app.root import COMMON, Common, Many, app, run
-from lithoscope.errors import InputError
+from lithoscope.cli.app.root import COMMON, Common, Many, app, run, settings
 
 
 @app.command
@@ -55,7 +54,7 @@ def segment(
         Replace a result that is there already.
     """
     given = {k: v for k, v in locals().items() if k not in ("common", "set")}
-    run("segment", text.segment, common, None, settings=_settings(set or []), **given)
+    run("segment", text.segment, common, None, settings=settings(set or []), **given)
 
 
 @app.command
@@ -78,13 +77,3 @@ def repeat(scan: str, result: str, /, *, output: str | None = None, common: Comm
 def methods(*, common: Common = COMMON) -> None:
     """List the methods with their settings."""
     run("methods", text.methods, common)
-
-
-def _settings(pairs: list[str]) -> dict[str, str]:
-    settings = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise InputError(f"--set {pair} is not of the form key=value")
-        settings[key] = value
-    return settings
