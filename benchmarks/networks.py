@@ -13,7 +13,7 @@ import json
 import os
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def cases() -> Iterator[Case]:
     yield Case("electrode, simulated", scan, (phases // 85 + 1).astype(np.uint8), 0, (10, 35, 60, 85), False)
 
 
-def brush():
+def brush() -> Callable[..., np.ndarray]:
     """The function that paints."""
     found = importlib.util.spec_from_file_location("strokes", DATA.parent / "strokes.py")
     module = importlib.util.module_from_spec(found)
@@ -131,10 +131,18 @@ def run(case: Case, name: str, given: dict, seed: int) -> dict:
     iou = {int(k): round(table.iou(k), 4) for k in table.classes}
     story = made.learnt()
     return {
-        "case": case.name, "method": name, "given": given, "seed": seed, "mean_iou": round(table.mean_iou, 4), "iou": iou,
-        "fit_seconds": round(taught - start, 1), "predict_seconds": round(end - taught, 2), "voxels": int(case.truth[0].size * len(case.scored)),
-        "held_out": max(story.get("curves", {}).get("held_out_iou", [float("nan")])), "steps": story.get("steps"), "best": story.get("best_step"),
-    }  # fmt: skip
+        "case": case.name,
+        "method": name,
+        "given": given,
+        "seed": seed,
+        "mean_iou": round(table.mean_iou, 4),
+        "iou": iou,
+        "fit_seconds": round(taught - start, 1),
+        "predict_seconds": round(end - taught, 2),
+        "held_out": max(story.get("curves", {}).get("held_out_iou", [float("nan")])),
+        "steps": story.get("steps"),
+        "best": story.get("best_step"),
+    }
 
 
 def main() -> None:

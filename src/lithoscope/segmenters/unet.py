@@ -4,6 +4,7 @@
 """
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +57,8 @@ SPACE: dict[str, Size] = {
     "small": Size(32, 3, 64, 4, 1000, 5e-4, 0.2),
     "large": Size(64, 3, 64, 4, 1000, 3e-4, 0.2),
 }
+MOVING = threading.Lock()
+"""Held while a network is brought to its device: blocks are answered in several threads."""
 JUDGEMENTS = 15
 """How often a training is judged."""
 
@@ -228,8 +231,9 @@ class UNet(Segmenter):
         from lithoscope.training.unet import config_of
 
         device = self._device()
-        if next(self.network_.parameters()).device.type != device.type:
-            self.network_.to(device)
+        with MOVING:
+            if next(self.network_.parameters()).device.type != device.type:
+                self.network_.to(device)
         return self._tiler(self.network_, config_of(self.about_["config"]), device), windowed(block.image, block.window)
 
     def _tiler(self, network: "nn.Module", config: "UNetConfig", device: "torch.device") -> "Tiler":

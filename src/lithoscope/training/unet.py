@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+MOMENTUM = 0.1
+"""How much of the running means and variances a batch replaces."""
+
 
 @dataclass(frozen=True, slots=True)
 class UNetConfig:
@@ -78,14 +81,13 @@ class Pair(nn.Module):
         )  # fmt: skip
         self.saving = False
 
+    @property
+    def norms(self) -> list[nn.BatchNorm2d | nn.BatchNorm3d]:
+        return [m for m in self.layers if isinstance(m, (nn.BatchNorm2d, nn.BatchNorm3d))]
+
     def forward(self, x: Tensor) -> Tensor:
         if not (self.saving and self.training and torch.is_grad_enabled()):
             return cast(Tensor, self.layers(x))
-        norms = [m for m in self.layers if isinstance(m, (nn.BatchNorm2d, nn.BatchNorm3d))]
-        usual = [m.momentum or 0.1 for m in norms]
-        # Checkpointing runs the layers twice on one batch; two steps of this momentum are one of the usual.
-        for norm, momentum in zip(norms, usual, strict=True):
-            norm.momentum = 1 - (1 - momentum) ** 0.5
         return cast(Tensor, checkpoint(self.layers, x, use_reentrant=False))
 
 
@@ -110,6 +112,9 @@ class UNet(nn.Module):
         for module in self.modules():
             if isinstance(module, Pair):
                 module.saving = wanted
+                for norm in module.norms:
+                    # Checkpointing runs the layers twice on one batch; two steps of this momentum are one of the usual.
+                    norm.momentum = 1 - (1 - MOMENTUM) ** 0.5 if wanted else MOMENTUM
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.stem(images)
