@@ -18,11 +18,10 @@ TINY = {"preset": "tiny", "dimensions": "2", "steps": "20"}
 @pytest.fixture
 def painted(tmp_path):
     rng = np.random.default_rng(0)
-    truth = rng.integers(1, 3, (9, 12, 12)).repeat(8, 1).repeat(8, 2).astype("u1")
+    truth = rng.integers(1, 3, (9, 24, 24)).repeat(8, 1).repeat(8, 2).astype("u1")
     image = (70.0 * truth + rng.normal(0, 10, truth.shape)).astype("u1")
     strokes = np.zeros_like(truth)
-    strokes[4, 3::8, :] = truth[4, 3::8, :]
-    strokes[4, :, ::8] = 0
+    strokes[4, 3::48, :] = truth[4, 3::48, :]
     tifffile.imwrite(tmp_path / "strokes.tif", strokes)
     np.save(tmp_path / "rock.npy", image)
     import_scan(tmp_path / "rock.npy", tmp_path / "rock.zarr", field_of_view=None)

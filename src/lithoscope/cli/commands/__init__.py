@@ -28,6 +28,9 @@ COMMANDS = {
     "labels_delete": "results:labels_delete",
     "export": "results:export",
     "measure": "results:measure",
+    "backbones": "backbones:backbones",
+    "pretrain": "backbones:pretrain",
+    "evaluate_backbone": "backbones:evaluate_backbone",
     "clean": "cleaning:clean",
     "doctor": "machine:doctor",
 }
