@@ -102,7 +102,9 @@ def segment(
             saving.save(method, scan.sidecar / "runs" / draft.uuid / "model", overwrite=True)
         else:
             _check_same(writer.record, draft)
-            method = saving.load(scan.sidecar / "runs" / writer.record.uuid / "model")
+            begun, method = method, saving.load(scan.sidecar / "runs" / writer.record.uuid / "model")
+            if hasattr(method, "device"):
+                method.device = getattr(begun, "device", "auto")
             share = allot(scan, method, scan.array(image).dtype.itemsize, memory)
         work = BlockWork(scan, method, share.piece, window_of(scan, image), image, source, mapping_of(writer.record))
         _run(work, writer, share.workers, report)
@@ -165,6 +167,16 @@ def resolved(scan: Scan, method: Method) -> tuple[Method, list[str]]:
             raise InputError(f"the slices of {scan.name} are separate images; no method looks across them: use dimensions=2")
         if scan.separate_slices and getattr(method, "plane", "z") != "z":
             raise InputError(f"the slices of {scan.name} are separate images; no method looks across them: use plane=z")
+    opened = {name: chosen for name, chosen in method.left_open().items() if name in known}
+    if scan.separate_slices and "slices" in known:
+        if (getattr(method, "slices", None) or 1) > 1:
+            raise InputError(f"the slices of {scan.name} are separate images; no method looks across them: use slices=1")
+        opened["slices"] = (1, "the slices are separate images")
+    for name, (value, reason) in opened.items():
+        if getattr(method, name) is None:
+            method = copy(method)
+            setattr(method, name, value)
+            notes.append(f"{name}={value}: {reason}")
     return method, notes
 
 
