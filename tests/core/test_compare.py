@@ -240,3 +240,28 @@ def test_work_apart_is_cancelled():
 
     with pytest.raises(Cancelled):
         apart(_waits, report=cancel)
+
+
+def test_a_method_sees_nothing_of_the_strokes_that_score(painted, monkeypatch):
+    from lithoscope.labels.samples import StrokeSamples
+    from lithoscope.segmenters.forest import Forest
+
+    scan = painted[0]
+    seen = []
+
+    def fit(self, samples, *, report):
+        assert isinstance(samples, StrokeSamples)
+        for sample in samples:
+            places = np.argwhere(sample.labels > 0) + np.array(sample.origin)
+            seen.extend(map(tuple, places.tolist()))
+        raise InputError("enough was seen")
+
+    monkeypatch.setattr(Forest, "fit", fit)
+    found = compare(scan, methods=["forest:scales=1"], name="seen", processes=False)
+    assert found["methods"][0]["error"] == "enough was seen"
+    protocol = Protocol(scan.path, gap=found["strokes"]["apart"])
+    _, taught, classes = protocol.opened()
+    held = {tuple(place) for place in taught.painted.places[protocol.split(taught.painted, classes).held[0]].tolist()}
+    assert seen
+    assert held
+    assert not held & set(seen)
