@@ -78,13 +78,14 @@ def command_line() -> str:
     from lithoscope.cli.app import app
 
     text = app.generate_docs(output_format="markdown")
-    first, *rest = re.split(r"\n(?=## `?lithoscope )", text)
+    _, *rest = re.split(r"\n(?=## `?lithoscope )", text)
     if not rest:
         raise RuntimeError("the help of the command line has no sections; look at how cyclopts writes it now")
     return _HEAD + "\n".join(section.rstrip() + "\n" for section in sorted(rest))
 
 
 def main() -> int:
+    """Write the pages, or say which are out of date."""
     stale = []
     for page, text in pages().items():
         if not page.exists() or page.read_text(encoding="utf-8") != text:

@@ -265,3 +265,20 @@ def test_a_method_sees_nothing_of_the_strokes_that_score(painted, monkeypatch):
     assert seen
     assert held
     assert not held & set(seen)
+
+
+def test_a_taught_method_answers_in_the_painted_classes(painted, monkeypatch):
+    from lithoscope.segmenters.base import REGISTRY
+    from lithoscope.segmenters.otsu import Otsu
+
+    class Taught(Otsu):
+        """Otsu that was told names, and numbers its classes from 1 as every taught method does."""
+
+        name = "taught"
+        needs_labels = True
+        classes_ = property(lambda self: ClassTable.of([Class(1, "pore", "#3b7dd8"), Class(2, "clay", "#e69f00"), Class(3, "grain", "#2ca25f")]))
+
+    monkeypatch.setitem(REGISTRY, "taught", Taught)
+    found = compare(painted[0], methods=["otsu", "taught:classes=3"], name="told", processes=False)["methods"]
+    assert found[0]["mean_iou"] == found[1]["mean_iou"] > 0.5
+    assert next(line for line in found if line["name"].startswith("taught"))["class_map"] == {}

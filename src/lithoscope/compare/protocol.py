@@ -113,8 +113,9 @@ def run_method(protocol: Protocol, entry: Entry, output: str, *, report: Report 
         mapping = _mapping(method, teaching, classes)
         fitted = time.perf_counter() - start
         inputs = {f"strokes on {scan.name}": taught.painted.digest()}
-        table = classes if mapping else None
-        lesson = Lesson(inputs=inputs, notes=[*notes, *_words(mapping, classes)], classes=table, mapping=mapping)
+        if not method.needs_labels:
+            notes += _words(mapping, classes)
+        lesson = Lesson(inputs=inputs, notes=notes, classes=classes, mapping=mapping)
         record = segment(
             scan, method, output=output, image=protocol.image, lesson=lesson, seed=protocol.seed, overwrite=True, report=report
         )  # fmt: skip
@@ -130,7 +131,7 @@ def run_method(protocol: Protocol, entry: Entry, output: str, *, report: Report 
         "fit_seconds": round(fitted, 3),
         "peak_bytes": memory.bytes,
         "gpu_peak_bytes": memory.gpu_bytes,
-        "class_map": {str(k): v for k, v in mapping.items()},
+        "class_map": {} if method.needs_labels else {str(k): v for k, v in mapping.items()},
         "settings": settings(method),
         "result": output,
         "record": record.to_json(),
@@ -163,9 +164,9 @@ def _prepared(protocol: Protocol, entry: Entry, scan: Scan, teaching: Taught, cl
 
 
 def _mapping(method: Segmenter, teaching: Taught, classes: ClassTable) -> dict[int, int]:
-    """Which painted class each cluster is; empty for a method that was told."""
+    """Which painted class each of a method's own is: by name for one that was told, else on the strokes that teach."""
     if method.needs_labels:
-        return {}
+        return {own.id: classes.named(own.name).id for own in method.classes_}
     counts = np.zeros((256, 256), np.int64)
     for sample in StrokeSamples([teaching], classes, method.halo(), featured=False):
         assert sample.labels is not None
@@ -176,8 +177,6 @@ def _mapping(method: Segmenter, teaching: Taught, classes: ClassTable) -> dict[i
 
 
 def _words(mapping: Mapping[int, int], classes: ClassTable) -> list[str]:
-    if not mapping:
-        return []
     pairs = ", ".join(f"cluster {own} is {id} {classes[id].name}" for own, id in mapping.items())
     return [f"mapped on the strokes that teach: {pairs}"]
 
