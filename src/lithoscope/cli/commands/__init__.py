@@ -28,6 +28,7 @@ COMMANDS = {
     "export": "results:export",
     "measure": "results:measure",
     "clean": "cleaning:clean",
+    "separate": "cleaning:separate",
     "doctor": "machine:doctor",
 }
 """Where each command is, by the name that the worker process knows it by; a file is imported when one of its commands is asked for."""
