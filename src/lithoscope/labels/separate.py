@@ -19,7 +19,7 @@ from lithoscope.labels import results
 from lithoscope.labels.budget import check_disk
 from lithoscope.labels.classes_file import known_classes
 from lithoscope.labels.clean import frame_of
-from lithoscope.labels.cleaning.front import Front, Looked
+from lithoscope.labels.cleaning.front import Front, Looked, Sliced
 from lithoscope.labels.cleaning.scratch import Scratch
 from lithoscope.labels.corrections import corrected
 from lithoscope.labels.separation.ascent import DIRECTIONS, ascend, touching
@@ -132,7 +132,7 @@ def find_grains(
         places.append(part.places)
         saddles.append(part.saddles.renamed(np.arange(len(part.tops)) + total))
         total += len(part.tops)
-        sides = [numbers, part.values, _FramePlaces(box, frame), Looked(part.onward, part.onward_places)]
+        sides: list[Sliced] = [numbers, part.values, _FramePlaces(box, frame), Looked(part.onward, part.onward_places)]
         for here, there in front.meet(box, sides, 3):
             saddles.append(_across(here, there, frame))
         front.push(box, sides)

@@ -24,7 +24,7 @@ Numbers = npt.NDArray[np.int64]
 
 BINS = 24
 """Bins of the size distribution, of equal width in the logarithm of the diameter."""
-_DIRECTIONS = [d for d in product((-1, 0, 1), repeat=3) if d > (0, 0, 0)]
+_DIRECTIONS: list[Triple] = [(z, y, x) for z, y, x in product((-1, 0, 1), repeat=3) if (z, y, x) > (0, 0, 0)]
 _RAYS = 20_000
 
 
@@ -134,10 +134,10 @@ def measure_grains(
     touching = np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
     pairs = np.stack([touching // (count + 1), touching % (count + 1)])
     contacts = np.bincount(pairs.reshape(-1), minlength=count + 1)
-    volume = voxels * float(np.prod(spacing))
+    volume: Floats = voxels * float(np.prod(spacing))
     surface = _surface(crossings, spacing)
     kept = slice(1, None)
-    diameter = np.cbrt(6 * volume / np.pi)
+    diameter = np.asarray(np.cbrt(6 * volume / np.pi), np.float64)
     sphericity = np.pi * diameter[kept] ** 2 / np.maximum(surface[kept], 1e-300)
     centre = (sums / np.maximum(voxels, 1))[:, kept].T
     return GrainTable(
