@@ -7,6 +7,10 @@ from lithoscope.cli.console import size, table
 Json = dict[str, Any]
 
 
+OLDER = "older than the field of view"
+"""Said of results that were made before the field of view was changed."""
+
+
 def info(answer: Json) -> str:
     """A scan in a few lines."""
     z, y, x = answer["shape"]
@@ -14,7 +18,8 @@ def info(answer: Json) -> str:
     if answer["voxel_size"]:
         voxel = " × ".join(f"{s:g}" for s in answer["voxel_size"]) + f" {answer['unit']} (z y x)"
     percentiles = ", ".join(f"{q} %: {v:g}" for q, v in answer["percentiles"].items())
-    results = ", ".join(answer["results"]) or "none"
+    older = answer.get("older_than_fov", [])
+    results = ", ".join(f"{name} ({OLDER})" if name in older else name for name in answer["results"]) or "none"
     return table(
         [
             ("shape", f"{z} × {y} × {x} (z y x), {answer['dtype']}"),
@@ -53,6 +58,10 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         shown = ", ".join(_value(item) for item in value[:8])
         return shown + (f" … ({len(value)} in all)" if len(value) > 8 else "")
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{key} {_value(item)}" if not isinstance(item, dict) else f"{key} ({_value(item)})" for key, item in value.items()
+        )
     return str(value)
 
 
@@ -84,7 +93,10 @@ def labels(answer: Json) -> str:
     if not answer["results"]:
         return f"{answer['scan']} has no results yet"
     rows = [("name", "kind", "method", "made", "classes")]
-    rows += [(r["name"], r["kind"], r["method"], r["created"], ", ".join(r["classes"])) for r in answer["results"]]
+    rows += [
+        (r["name"], r["kind"], r["method"], r["created"], ", ".join(r["classes"]) + (f" ({OLDER})" if r.get("older_than_fov") else ""))
+        for r in answer["results"]
+    ]
     return table(rows)
 
 
@@ -100,11 +112,50 @@ def measure(answer: Json) -> str:
         interval = "" if phase.get("low") is None else f"{phase['low']:.4f} … {phase['high']:.4f}"
         rows.append((f"{id} {phase.get('name', '')}".strip(), f"{phase['fraction']:.4f}", interval))
     lines = [table(rows)]
+    if answer.get("older_than_fov"):
+        lines.append(f"{answer['result']} is {OLDER}: what is outside does not count, what was outside before is not labelled")
     if "porosity" in answer and answer["porosity"] is not None:
         lines.append(f"porosity {answer['porosity']:.4f}")
     if "mean_iou" in answer:
         lines.append(f"mean IoU {answer['mean_iou']:.4f}  (" + ", ".join(f"{i}: {v:.4f}" for i, v in answer["iou"].items()) + ")")
-    return "\n".join(lines)
+    if "structure" in answer:
+        lines.append(_structure(answer))
+    return "\n".join([*lines, *answer.get("notes", ())])
+
+
+def _structure(answer: Json) -> str:
+    found, rows = answer["structure"], [("class", "components", "in the largest", "reaches across", "surface")]
+    for id, of in found["connected"].items():
+        area = found["surface"]["phases"].get(id)
+        across = ", ".join(axis for axis, there in of["percolates"].items() if there) or "no axis"
+        surface = f"{area['area']:.4g} {found['surface']['unit']}²" if area else ""
+        rows.append((id.replace("_", " "), str(of["components"]), f"{of['largest_fraction']:.4f}", across, surface))
+    return table(rows)
+
+
+def compare(answer: Json) -> str:
+    """The methods, best first, with what each cluster was taken for."""
+    rows = [("method", "mean IoU", "seconds", "memory", "result")]
+    left = []
+    for m in answer["methods"]:
+        if m["mean_iou"] is None:
+            left.append(f"{m['name']}: {m.get('missing') or 'failed: ' + m.get('error', '')}")
+            continue
+        spread = "" if m.get("mean_iou_sd") is None else f" ± {m['mean_iou_sd']:.4f}"
+        rows.append((m["name"], f"{m['mean_iou']:.4f}{spread}", f"{m['seconds']:.1f}", size(m["peak_bytes"]), m["result"]))
+    names = {str(c["id"]): c["name"] for c in answer["classes"]["classes"]}
+    maps = [
+        f"{m['name']}: " + ", ".join(f"cluster {own} is {names[str(id)]}" for own, id in m["class_map"].items())
+        for m in answer["methods"]
+        if m.get("class_map")
+    ]
+    notes = (answer["truth"] or {}).get("notes", [])
+    return "\n".join([table(rows), *left, *maps, *notes, *(f"written to {file}" for file in answer.get("report", []))])
+
+
+def report(answer: Json) -> str:
+    """Where the page and its tables are."""
+    return "\n".join(f"written to {file}" for file in answer["files"])
 
 
 def repeat(answer: Json) -> str:
