@@ -134,7 +134,7 @@ def measure_grains(
     touching = np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
     pairs = np.stack([touching // (count + 1), touching % (count + 1)])
     contacts = np.bincount(pairs.reshape(-1), minlength=count + 1)
-    volume: Floats = voxels * float(np.prod(spacing))
+    volume = voxels * np.float64(np.prod(spacing))
     surface = _surface(crossings, spacing)
     kept = slice(1, None)
     diameter = np.asarray(np.cbrt(6 * volume / np.pi), np.float64)
