@@ -32,6 +32,7 @@ FAULTS = {
     "noise 40": {"noise": 40.0},
     "rings 25": {"rings": 25.0},
     "cupping .25": {"cupping": 0.25},
+    "flickering slices": {},
     "noise 25, rings 25, cupping .25": {"noise": 25.0, "rings": 25.0, "cupping": 0.25},
 }
 CHAINS: dict[str, list[tuple[str, dict]]] = {
@@ -100,6 +101,14 @@ def memory_rows(edge: int) -> list[Row]:
     return rows
 
 
+def flickering(grey: np.ndarray) -> np.ndarray:
+    """Every slice with a gain and an offset of its own, of standard deviation .08 and 8 grey levels."""
+    rng = np.random.default_rng(0)
+    gain, offset = 1 + 0.08 * rng.normal(size=(2, len(grey), 1, 1)) * np.array([1, 100]).reshape(2, 1, 1, 1)
+    faulty = np.rint(grey * gain + offset - 1).clip(1, 255).astype(np.uint8)
+    return np.where(grey == 0, grey, faulty)
+
+
 def accuracy(scan: Scan, image: str | None, truth: np.ndarray, inside: np.ndarray) -> tuple[float, float]:
     """Mean IoU, and porosity found less true in percent."""
     segment(scan, METHODS["otsu"](classes=2), output="otsu", image=image, overwrite=True)
@@ -117,8 +126,10 @@ def accuracy_table(edge: int) -> str:
     lines += ["| filter | " + " | ".join(FAULTS) + " |", "|---" * (len(FAULTS) + 1) + "|"]
     cells: dict[str, list[str]] = {chain: [] for chain in CHAINS}
     with tempfile.TemporaryDirectory() as folder:
-        for number, fault in enumerate(FAULTS.values()):
+        for number, (title, fault) in enumerate(FAULTS.items()):
             grey = scan_of(truth, {0: 60, 255: 150}, seed=number, scanner=Scanner(psf=0.8, **{**QUIET, **fault}))
+            if title == "flickering slices":
+                grey = flickering(grey)
             np.save(Path(folder) / "g.npy", grey)
             scan = import_scan(Path(folder) / "g.npy", Path(folder) / "g.zarr", field_of_view=view, overwrite=True)
             for chain, steps in CHAINS.items():
