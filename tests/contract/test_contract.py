@@ -1,12 +1,16 @@
 """One suite over every method of the registry: the rules that the engine, the docks and the command line rely on."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
-from lithoscope.errors import InputError, LithoscopeError, NotFittedError
+from lithoscope.classes import ClassTable
+from lithoscope.errors import InputError, LithoscopeError, NotFittedError, ResourceError
 from lithoscope.job import Cancelled
+from lithoscope.labels.budget import allot
 from lithoscope.labels.predict import segment
-from lithoscope.segmenters import REGISTRY, Block, configured, parameters, settings
+from lithoscope.segmenters import REGISTRY, Block, Sample, configured, parameters, segmenter, settings
 from lithoscope.segmenters.arrays import ArraySamples
 from lithoscope.segmenters.saving import load, save
 from lithoscope.volume.box import Box
@@ -16,10 +20,13 @@ CASES = {
     "threshold": [{"bounds": (90, 150)}],
     "otsu": [{}, {"classes": 2}, {"per_slice": True}],
     "kmeans": [{}, {"starts": "seeded"}, {"per_slice": True}],
+    "forest": [{"dimensions": 3}, {"preset": "published", "dimensions": 3}, {"dimensions": 2, "plane": "y", "trees": 5}],
     "fuzzy": [{}, {"spatial": True}, {"spatial": True, "dimensions": 2, "plane": "all"}, {"per_slice": True, "m": 1.5}],
 }
+NEEDS_TORCH = {"forest"}
+NO_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="torch, of the extra networks, is not installed")
 EVERY = [
-    pytest.param(name, given, id=f"{name}-{'-'.join(map(str, given.values())) or 'plain'}")
+    pytest.param(name, given, id=f"{name}-{'-'.join(map(str, given.values())) or 'plain'}", marks=[NO_TORCH] if name in NEEDS_TORCH else [])
     for name, cases in CASES.items()
     for given in cases
 ]
@@ -34,6 +41,32 @@ def image():
 
 def made(name, given):
     return configured(REGISTRY[name], given)
+
+
+def taught(image):
+    """The image with strokes on two planes: the darkest third, the middle and the brightest are classes 1, 2 and 3."""
+    labels = np.zeros(image.shape, np.uint8)
+    classes = np.digitize(image, np.quantile(image, [1 / 3, 2 / 3])) + 1
+    labels[4::9, 3:-3:2, 2:-2] = classes[4::9, 3:-3:2, 2:-2]
+    whole = Block.of(image)
+    sample = Sample(image=image, core=whole.core, window=whole.window, labels=labels)
+    return ArraySamples(image, labelled=(sample,), classes=ClassTable.numbered(3))
+
+
+def least_memory(scan, method):
+    """About the least that the engine agrees to work in."""
+    memory = 4 << 20
+    while True:
+        try:
+            allot(scan, method, 1, memory)
+        except ResourceError:
+            memory += memory // 8
+        else:
+            return memory
+
+
+def run(scan, name, given, image, **more):
+    return segment(scan, made(name, given), samples=taught(image) if segmenter(name).needs_labels else None, **more)
 
 
 def test_every_method_has_its_cases():
@@ -78,21 +111,21 @@ def test_an_unfitted_method_says_so(name, given, image):
 @pytest.mark.parametrize(("name", "given"), EVERY)
 def test_refit_forgets(name, given, image):
     darker = (image // 2 + 70).astype("u1")
-    once = made(name, given).fit(ArraySamples(image))
-    twice = made(name, given).fit(ArraySamples(darker)).fit(ArraySamples(image))
+    once = made(name, given).fit(taught(image))
+    twice = made(name, given).fit(taught(darker)).fit(taught(image))
     assert once.learnt() == twice.learnt()
 
 
 @pytest.mark.parametrize(("name", "given"), EVERY)
 def test_the_same_seed_gives_the_same_bytes(name, given, image):
-    a, b = (made(name, given).fit(ArraySamples(image)) for _ in range(2))
+    a, b = (made(name, given).fit(taught(image)) for _ in range(2))
     assert a.predict(Block.of(image)).tobytes() == b.predict(Block.of(image)).tobytes()
     assert a.scores(Block.of(image)).tobytes() == b.scores(Block.of(image)).tobytes()
 
 
 @pytest.mark.parametrize(("name", "given"), EVERY)
 def test_scores_sum_to_one_and_their_best_is_the_class(name, given, image):
-    method = made(name, given).fit(ArraySamples(image))
+    method = made(name, given).fit(taught(image))
     scores, labels = method.scores(Block.of(image)), method.predict(Block.of(image))
     assert scores.shape == (len(method.classes_), *image.shape)
     assert scores.dtype == np.float32
@@ -111,7 +144,7 @@ def test_fit_and_predict_change_nothing_that_they_are_given(name, given, image):
     copy.setflags(write=False)
     method = made(name, given)
     before = settings(method)
-    method.fit(ArraySamples(copy))
+    method.fit(taught(copy))
     method.predict(Block.of(copy))
     assert settings(method) == before
     assert np.array_equal(copy, image)
@@ -119,7 +152,7 @@ def test_fit_and_predict_change_nothing_that_they_are_given(name, given, image):
 
 @pytest.mark.parametrize(("name", "given"), EVERY)
 def test_saved_equals_loaded(name, given, image, tmp_path):
-    method = made(name, given).fit(ArraySamples(image))
+    method = made(name, given).fit(taught(image))
     again = load(save(method, tmp_path / "my model"))
     assert type(again) is type(method)
     assert again.learnt() == method.learnt()
@@ -129,7 +162,7 @@ def test_saved_equals_loaded(name, given, image, tmp_path):
 
 @pytest.mark.parametrize(("name", "given"), EVERY)
 def test_blockwise_equals_whole(name, given, image):
-    method = made(name, given).fit(ArraySamples(image))
+    method = made(name, given).fit(taught(image))
     halo = method.halo()
     padded = np.pad(image, [(h, h) for h in halo], "symmetric")
 
@@ -151,8 +184,8 @@ def test_the_engine_answers_the_same_whatever_the_blocks(name, given, image, tmp
 
     np.save(tmp_path / "image.npy", image)
     scan = import_scan(tmp_path / "image.npy", tmp_path / "scan.zarr", field_of_view=None)
-    segment(scan, made(name, given), output="plenty")
-    segment(scan, made(name, given), output="little", memory=4 << 20)
+    run(scan, name, given, image, output="plenty")
+    run(scan, name, given, image, output="little", memory=least_memory(scan, made(name, given)))
     assert np.array_equal(open_result(scan, "plenty").array[...], open_result(scan, "little").array[...])
 
 
@@ -168,7 +201,7 @@ def test_it_stops_when_cancelled(name, given, image, tmp_path):
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        segment(scan, made(name, given), output="a", report=cancel)
+        run(scan, name, given, image, output="a", report=cancel)
     assert results(scan) == []
 
 
@@ -178,14 +211,14 @@ def test_native_values_of_every_kind_are_taken(name, given, dtype, image):
     if name == "threshold":
         given = {"bounds": (-10, 40)}
     native = (image.astype(float) - 80).clip(-128, 127) if dtype == "i1" else image.astype(float) - (80 if dtype[0] in "if" else 0)
-    method = made(name, given).fit(ArraySamples(native.astype(dtype)))
+    method = made(name, given).fit(taught(native.astype(dtype)))
     labels = method.predict(Block.of(native.astype(dtype)))
     assert len(np.unique(labels)) > (0 if name == "threshold" else 1)
 
 
 @pytest.mark.parametrize("name", [n for n, m in REGISTRY.items() if not m.needs_labels and "classes" in {p.name for p in parameters(m)}])
 def test_classes_rise_with_the_grey_value(name, image):
-    labels = made(name, {"classes": 4}).fit(ArraySamples(image)).predict(Block.of(image))
+    labels = made(name, {"classes": 4}).fit(taught(image)).predict(Block.of(image))
     means = [image[labels == c].mean() for c in range(1, 5)]
     assert means == sorted(means)
 

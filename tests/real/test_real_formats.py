@@ -12,7 +12,10 @@ import tifffile
 
 from lithoscope.cli import run
 from lithoscope.errors import LithoscopeError
+from lithoscope.volume.field_of_view import Cylinder, propose
 from lithoscope.volume.formats import open_source
+from lithoscope.volume.scan import sample_planes
+from lithoscope.volume.simulate import Scanner, scan_of
 
 
 def pixels_of_dicom(file):
@@ -123,3 +126,27 @@ def test_the_command_line_imports_and_tells_what_the_file_said(shared_data, tmp_
     assert (answer["shape"], answer["voxel_size"], answer["unit"], answer["dtype"]) == (shape, voxel, "millimeter", "int16")
     run(["info", str(tmp_path / "scan.zarr")])
     assert answer["source"]["format"] in capsys.readouterr().out
+
+
+NO_VIEW = [
+    "volumes/soil_500x500_slices",
+    "volumes/sand_200x200x100_uint8.raw",
+    "geometry/vessels_256cube_LABELS.h5",
+    "volumes/grain1_112x112x121_uint8.raw",
+]
+
+
+@pytest.mark.parametrize("name", NO_VIEW)
+def test_sand_soil_and_a_background_of_zeros_have_no_field_of_view(shared_data, name):
+    source = open_source(shared_data / name)
+    planes = np.concatenate([source.planes(z, z + 1) for z in sample_planes(source.shape)])
+    assert propose(planes, source.shape) is None
+
+
+def test_a_simulated_scan_of_berea_is_round(shared_data, tmp_path):
+    with zipfile.ZipFile(shared_data / "geometry/berea_400.zip") as packed:
+        name = next(n for n in packed.namelist() if not n.endswith("/") and "MACOSX" not in n)
+        packed.extract(name, tmp_path)
+    geometry = tifffile.imread(tmp_path / name)[:16]
+    image = scan_of(geometry, {0: 60, 255: 150}, scanner=Scanner(rings=8, noise=15))
+    assert isinstance(propose(image, image.shape), Cylinder)

@@ -69,8 +69,8 @@ def test_strokes_of_a_killed_napari_are_there_again(docks, steps, tmp_path, qtbo
     assert session.readonly == ""
     np.testing.assert_array_equal(session.layer("strokes").data[:], painted)
     assert [c.name for c in session.classes] == ["pore", "grain"]
-    session.undo()
+    session.painting.undo()
     assert set(np.unique(session.layer("strokes").data[:])) == {0, 1}
-    session.redo()
-    session.redo()
+    session.painting.redo()
+    session.painting.redo()
     assert np.count_nonzero(session.layer("strokes").data[:] == 2) > np.count_nonzero(painted == 2)

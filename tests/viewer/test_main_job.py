@@ -124,3 +124,22 @@ def test_a_killed_worker_leaves_the_window_and_its_job_is_resumed(docks, tmp_pat
     assert result.exists()
     found = np.asarray(session.layer("result").data[0] if session.layer("result").multiscale else session.layer("result").data)
     np.testing.assert_array_equal(found, np.digitize(volume, threshold, right=True) + 1)
+
+
+def test_the_command_line_opens_the_docks_on_a_result(make_napari_viewer, plugin, steps, tmp_path, qtbot):
+    from lithoscope._napari.launch import prepared
+    from lithoscope._napari.session import session_of
+    from lithoscope.labels.predict import segment
+    from lithoscope.segmenters import segmenter
+    from lithoscope.volume.convert import import_scan
+
+    np.save(tmp_path / "steps.npy", steps)
+    segment(import_scan(tmp_path / "steps.npy", tmp_path / "steps.zarr", field_of_view=None), segmenter("otsu")(), output="otsu")
+    viewer = prepared(make_napari_viewer(show=True), tmp_path / "steps.zarr", "otsu")
+    session = session_of(viewer)
+    try:
+        wait_for(qtbot, lambda: session.shown == "otsu")
+        assert [layer.name for layer in viewer.layers] == ["steps", "steps · otsu", "steps · strokes"]
+        assert {name.split(" (")[0] for name in viewer.window.dock_widgets} >= {"Scan", "Segment"}
+    finally:
+        session.shut()

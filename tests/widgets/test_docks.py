@@ -92,7 +92,7 @@ def test_classes_are_added_renamed_and_kept_while_painted(opened, segment_dock, 
     segment_dock.classes._add.click()
     segment_dock.classes._add.click()
     assert opened.classes.ids == (1, 2)
-    assert opened.chosen == 2
+    assert opened.painting.chosen == 2
     segment_dock.classes._rows.item(0, 2).setText("pore")
     assert opened.classes[1].name == "pore"
     strokes = opened.layer("strokes")
@@ -101,7 +101,7 @@ def test_classes_are_added_renamed_and_kept_while_painted(opened, segment_dock, 
     qtbot.waitUntil(lambda: segment_dock.classes._rows.item(1, 3).text() == "1", timeout=5_000)
     segment_dock.classes._remove.click()
     assert opened.classes.ids == (1, 2)
-    opened.undo()
+    opened.painting.undo()
     qtbot.waitUntil(lambda: segment_dock.classes._rows.item(1, 3).text() == "", timeout=5_000)
     segment_dock.classes._remove.click()
     assert opened.classes.ids == (1,)
@@ -137,3 +137,27 @@ def test_hints_are_shown_until_they_are_read(opened, segment_dock):
     assert not segment_dock._hints.isVisibleTo(segment_dock)
     segment_dock.on_scan()
     assert not segment_dock._hints.isVisibleTo(segment_dock)
+
+
+def test_the_import_button_names_the_layer_in_view(session, scan_dock):
+    assert scan_dock.start.import_button.text() == "Import a file …"
+    session.viewer.add_image(np.zeros((4, 8, 8)), name="drill core")
+    assert scan_dock.start.import_button.text() == "Import drill core …"
+
+
+def test_a_layer_in_memory_becomes_a_scan_in_its_place(session, scan_dock, tmp_path, qtbot):
+    image = np.random.default_rng(0).integers(0, 99, (6, 20, 24), np.uint8)
+    session.viewer.add_image(image, name="made", scale=(2, 1, 1), units=("um", "um", "um"))
+    scan_dock.start.import_button.click()
+    scan_dock.start.form._target.setText(str(tmp_path / "made.zarr"))
+    scan_dock.start.form._go.click()
+    qtbot.waitUntil(lambda: session.scan is not None, timeout=60_000)
+    assert session.scan.voxel == Voxel((2, 1, 1))
+    np.testing.assert_array_equal(session.scan.levels[0][:], image)
+    assert [layer.name for layer in session.viewer.layers] == ["made", "made · strokes"]
+
+
+def test_a_box_is_tried_around_the_middle_of_the_view(opened, segment_dock, qtbot):
+    qtbot.waitUntil(lambda: segment_dock.methods.try_button.isEnabled(), timeout=10_000)
+    segment_dock.methods.try_button.click()
+    qtbot.waitUntil(lambda: opened.shown == "otsu-box", timeout=60_000)

@@ -96,18 +96,18 @@ def test_undo_says_where_it_was_when_that_is_not_in_view(opened, qtbot):
     opened.layer("strokes").paint((5, 10, 10), 1)
     opened.viewer.dims.set_point(0, 20)
     with qtbot.waitSignal(opened.said) as told:
-        opened.undo()
+        opened.painting.undo()
     assert "z = 5" in told.args[0]
 
 
 def test_choosing_a_class_takes_its_brush_in_hand(opened, qtbot):
     pore_and_grain(opened)
-    with qtbot.waitSignal(opened.class_chosen):
-        opened.choose_nth(2)
+    with qtbot.waitSignal(opened.painting.class_chosen):
+        opened.painting.choose_nth(2)
     strokes = opened.layer("strokes")
     assert opened.viewer.layers.selection.active is strokes
     assert (strokes.selected_label, str(strokes.mode)) == (2, "paint")
-    opened.choose_nth(9)
+    opened.painting.choose_nth(9)
     assert strokes.selected_label == 2
 
 
@@ -169,7 +169,7 @@ def test_painted_voxels_are_counted(opened, qtbot):
     strokes.paint((5, 10, 10), 1)
     strokes.paint((9, 10, 10), 2)
     found = []
-    opened.count(found.append)
+    opened.painting.count(found.append)
     qtbot.waitUntil(lambda: bool(found), timeout=5_000)
     assert found == [{1: 1, 2: 1}]
 
@@ -199,3 +199,33 @@ def test_an_unfinished_run_can_be_resumed_in_another_session(session, scan_path,
         session.open(scan_path)
     assert session.results() == []
     assert [(name, record.method) for name, record in session.unfinished.items()] == [("half", "otsu")]
+
+
+def test_a_scan_opened_anew_is_still_ones_own(opened, qtbot):
+    path = opened.scan.path
+    with qtbot.waitSignal(opened.scan_changed, timeout=10_000):
+        opened.open(path)
+    assert opened.readonly == ""
+    assert opened.layer("strokes").editable
+    assert names(opened) == ["steps", "steps · strokes"]
+
+
+def test_a_result_is_shown_with_its_corrections(opened, qtbot):
+    from lithoscope.labels.predict import segment
+    from lithoscope.segmenters import segmenter
+
+    segment(opened.scan, segmenter("otsu")(classes=2), output="otsu")
+    opened.show_result("otsu")
+    predicted = np.array(opened.layer("result").data[5])
+    assert not opened.layer("result").editable
+    opened.correct("otsu")
+    opened.painting.choose(2)
+    opened.layer("result").paint((5, 20, 4), 2)
+    corrected = np.array(opened.layer("result").data[5])
+    assert (corrected != predicted).any()
+    opened.show_result("otsu")
+    np.testing.assert_array_equal(np.array(opened.layer("result").data[5]), corrected)
+    assert not opened.layer("result").editable
+    opened.correct("otsu")
+    opened.painting.undo()
+    np.testing.assert_array_equal(np.array(opened.layer("result").data[5]), predicted)

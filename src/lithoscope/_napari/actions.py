@@ -10,6 +10,7 @@ from napari.layers import Layer
 
 from lithoscope._napari.session import Session
 from lithoscope._napari.worker_client import Job
+from lithoscope.volume.box import Box
 from lithoscope.volume.voxel import Voxel
 
 
@@ -75,13 +76,17 @@ def make_sample(session: Session) -> None:
     session.run("sample", {"scan": str(place), "shape": list(SHAPE)}, "sample scan", finished)
 
 
-def segment(session: Session, method: str, settings: Mapping[str, Any], output: str, *, resume: bool = False) -> Job | None:
-    """Run a method on the whole volume; the result is shown when it is there."""
+def segment(
+    session: Session, method: str, settings: Mapping[str, Any], output: str, *, resume: bool = False, box: Box | None = None
+) -> Job | None:
+    """Run a method on the whole volume, or on a box of it; the result is shown when it is there."""
     scan = session.scan
     if scan is None:
         return None
     path = scan.path
     arguments = {"scans": [str(path)], "method": method, "settings": plain(settings), "output": output, "resume": resume}
+    if box is not None:
+        arguments["box"] = str(box)
 
     def finished(job: Job) -> None:
         if session.scan is not None and session.scan.path == path:
@@ -153,6 +158,24 @@ def set_field_of_view(session: Session, wish: str) -> None:
 def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as JSON takes them."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+
+
+def box_in_view(session: Session, edge: int = 128) -> Box | None:
+    """A box of the scan around the middle of what is in view."""
+    scan, image = session.scan, session.layer("image")
+    if scan is None or image is None:
+        return None
+    dims = session.viewer.dims
+    point = list(dims.point)
+    for axis, place in zip(dims.displayed, session.viewer.scene.camera.center[-len(dims.displayed) :], strict=True):
+        point[axis] = place
+    middle = image.world_to_data(point)[-3:]
+    start, stop = [], []
+    for place, size in zip(middle, scan.shape, strict=True):
+        low = min(max(round(float(place)) - edge // 2, 0), max(size - edge, 0))
+        start.append(low)
+        stop.append(min(low + edge, size))
+    return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
 
 
 def free_result_name(session: Session, method: str) -> str:

@@ -45,11 +45,11 @@ class Keys:
 
     def undo(self, _: Any) -> None:
         """Take back the last stroke."""
-        self._session.undo()
+        self._session.painting.undo()
 
     def redo(self, _: Any) -> None:
         """Paint again what was taken back."""
-        self._session.redo()
+        self._session.painting.redo()
 
 
 class _Number:
@@ -60,4 +60,4 @@ class _Number:
         self.n = n
 
     def press(self, _: Any) -> None:
-        self._session.choose_nth(self.n)
+        self._session.painting.choose_nth(self.n)

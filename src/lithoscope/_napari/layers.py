@@ -104,10 +104,10 @@ def _painted(scan: "Scan", store: Journal, classes: ClassTable, kind: Kind, resu
     return layer
 
 
-def result_layer(scan: "Scan", result: "Result", name: str) -> Labels:
-    """A result as it was predicted, to be looked at."""
-    levels = lazily(result.levels, f"{scan.uuid}-{name}-{result.record.uuid}")
-    return Labels(
+def result_layer(scan: "Scan", result: "Result", name: str, corrected: Journal | None) -> Labels:
+    """A result to be looked at: with its corrections, if there are any, laid over it."""
+    levels = [corrected] if corrected is not None else lazily(result.levels, f"{scan.uuid}-{name}-{result.record.uuid}")
+    layer = Labels(
         levels if len(levels) > 1 else levels[0],
         name=layer_name(scan.name, "result", name),
         metadata={KEY: {"kind": "result", "path": str(scan.path), "result": name}},
@@ -116,6 +116,8 @@ def result_layer(scan: "Scan", result: "Result", name: str) -> Labels:
         multiscale=len(levels) > 1,
         **placed(scan.voxel),
     )
+    layer.editable = False
+    return layer
 
 
 def preview_layer(scan: "Scan", classes: ClassTable) -> Labels:

@@ -92,6 +92,7 @@ def main_button(words: str) -> QPushButton:
     made = button(words)
     made.setObjectName("main")
     made.setMinimumHeight(30)
+    made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     return made
 
 

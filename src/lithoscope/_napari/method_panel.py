@@ -50,6 +50,10 @@ class MethodPanel(QWidget):
         self.output = QLineEdit()
         self.output.setAccessibleName("Name of the result")
         self.output.setToolTip("The name of the result; corrections and exports go by it")
+        self.try_button = button(
+            "Try on a box",
+            tip="Run on a box of 128³ voxels around the middle of the view",
+        )
         self.run_button = main_button("Run on the volume")
         self._beneath = text(muted=True)
         self.resume_button = button("Resume")
@@ -63,7 +67,7 @@ class MethodPanel(QWidget):
                 row(self._values, self._fewer, self._more, spacing=4),
                 self.live,
                 row(text("Result", muted=True, wrap=False), self.output, spacing=8),
-                self.run_button,
+                row(self.try_button, self.run_button),
                 self.resume_button,
                 self._beneath,
             )
@@ -85,6 +89,7 @@ class MethodPanel(QWidget):
         self.live.toggled.connect(self._on_live)
         self.output.textEdited.connect(self._check)
         self.run_button.clicked.connect(self.run)
+        self.try_button.clicked.connect(self.try_on_a_box)
         self.resume_button.clicked.connect(self.resume)
         session.plane_changed.connect(self.update_preview)
         session.results_changed.connect(self._on_results)
@@ -253,6 +258,7 @@ class MethodPanel(QWidget):
         elif not problem and name in self._session.results():
             problem = f"there is a result {name} already; choose another name"
         self.run_button.setEnabled(not problem and self._session.scan is not None)
+        self.try_button.setEnabled(self.run_button.isEnabled())
         if problem:
             self._beneath.setText(problem)
         mark_bad(self._beneath, False)
@@ -290,6 +296,13 @@ class MethodPanel(QWidget):
     def run(self) -> None:
         """Run the method on the whole volume, in the worker."""
         self._start(resume=False)
+
+    def try_on_a_box(self) -> None:
+        """Run the method on a box in the middle of the view, in the worker."""
+        box = actions.box_in_view(self._session)
+        if box is not None:
+            output = actions.free_result_name(self._session, f"{self.name}-box")
+            actions.segment(self._session, self.name, self.form.values(), output, box=box)
 
     def resume(self) -> None:
         """Go on where a run that was ended stopped."""

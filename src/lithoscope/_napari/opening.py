@@ -14,6 +14,8 @@ from lithoscope.errors import LithoscopeError
 from lithoscope.record import RunRecord
 
 if TYPE_CHECKING:
+    from lithoscope.labels.corrections import Corrected
+    from lithoscope.labels.results import Result
     from lithoscope.volume.scan import Scan
 
 
@@ -30,15 +32,18 @@ class Opened:
     uncounted: bool = False
 
 
-def opened(path: Path) -> Opened:
-    """Open the scan at `path`. Strokes that another window holds are opened read-only, and it is said who holds them."""
+def opened(path: Path, *, patient: bool = False) -> Opened:
+    """Open the scan at `path`. Strokes that another window holds are opened read-only, and it is said who holds them.
+
+    Unless `patient`, grey values that were never counted are not counted here but left to a job.
+    """
     from lithoscope.labels.classes_file import load_classes
     from lithoscope.labels.strokes import strokes
     from lithoscope.volume.scan import HISTOGRAM, Scan
     from lithoscope.volume.sidecar import load_histogram
 
     scan = Scan.open(path)
-    if load_histogram(scan.sidecar / HISTOGRAM) is None:
+    if not patient and load_histogram(scan.sidecar / HISTOGRAM) is None:
         return Opened(scan, uncounted=True)
     _ = scan.window, scan.field_of_view, scan.content_hash
     store = strokes(scan)
@@ -78,3 +83,14 @@ def warm() -> None:
 
     # The first label colours compile code with numba, which takes seconds.
     colormap(ClassTable.numbered(2)).map(np.ones((1, 1), np.uint8))
+
+
+def corrections_of(scan: "Scan", result: "Result") -> "Corrected | None":
+    """The result with the corrections that were made to it, to be looked at; None when there are none."""
+    from lithoscope.labels.corrections import corrected
+    from lithoscope.labels.results import corrections_folder
+
+    if not (corrections_folder(scan, result.name) / "zarr.json").exists():
+        return None
+    found = corrected(scan, result, readonly=True)
+    return found if found.touched() else None

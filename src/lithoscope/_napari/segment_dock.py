@@ -63,7 +63,7 @@ class SegmentDock(Dock):
         self._counting.setSingleShot(True)
         self._counting.setInterval(300)
         self._counting.timeout.connect(self._count)
-        self.classes.chosen.connect(self.session.choose)
+        self.classes.chosen.connect(self.session.painting.choose)
         self.classes.edited.connect(self.session.change_classes)
         self.classes.refused.connect(self._on_refused)
         self.results.shown.connect(self.session.show_result)
@@ -73,10 +73,10 @@ class SegmentDock(Dock):
         self.results.deleted.connect(self._on_deleted)
         self.export_form.closed.connect(self.export_form.hide)
         self.session.classes_changed.connect(self.show_classes)
-        self.session.class_chosen.connect(self.classes.choose)
+        self.session.painting.class_chosen.connect(self.classes.choose)
         self.session.results_changed.connect(self.show_results)
         self.session.facts_changed.connect(self.show_line)
-        self.session.painted.connect(self._counting.start)
+        self.session.painting.painted.connect(self._counting.start)
         self.finish()
 
     def restyle(self) -> None:
@@ -110,7 +110,7 @@ class SegmentDock(Dock):
             self.classes.show_counts({})
         else:
             self._count()
-        self.classes.choose(self.session.chosen)
+        self.classes.choose(self.session.painting.chosen)
 
     def show_results(self) -> None:
         """List the results."""
@@ -118,7 +118,7 @@ class SegmentDock(Dock):
 
     def _count(self) -> None:
         if not self.session.correcting:
-            self.session.count(self.classes.show_counts)
+            self.session.painting.count(self.classes.show_counts)
 
     def _on_correct(self, name: str) -> None:
         if self.session.correcting and self.session.shown == name:

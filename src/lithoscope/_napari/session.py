@@ -14,10 +14,10 @@ from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 
 from lithoscope._napari import layers as ours
 from lithoscope._napari.background import Background, sentence
-from lithoscope._napari.journalled import Journal, Labels
 from lithoscope._napari.keys import Keys
 from lithoscope._napari.layer_stack import LayerStack
-from lithoscope._napari.opening import Opened, opened, painted_voxels, warm
+from lithoscope._napari.opening import Opened, corrections_of, opened, warm
+from lithoscope._napari.painting import Painting
 from lithoscope._napari.preview import Answer, Plane
 from lithoscope._napari.worker_client import Job, WorkerClient
 from lithoscope.classes import ClassTable
@@ -46,10 +46,8 @@ class Session(QObject):
     facts_changed = Signal()
     """Voxel size, unit or field of view of the open scan changed."""
     classes_changed = Signal()
-    class_chosen = Signal(int)
     results_changed = Signal()
     """A result came, went, or is shown or corrected now."""
-    painted = Signal()
     plane_changed = Signal()
     said = Signal(str, bool)
     """One sentence for the person; True when something went wrong."""
@@ -62,7 +60,6 @@ class Session(QObject):
         self.jobs.finished.connect(self._on_job)
         self.reading = Background(self)
         self.reading.failed.connect(self._on_failure)
-        self.counting = Background(self, newest_only=True)
         self.reading.start(warm)
         self._then: dict[int, Callable[[Job], None]] = {}
         self.scan: Scan | None = None
@@ -76,15 +73,9 @@ class Session(QObject):
         self.shown = ""
         """The name of the result on show."""
         self.correcting = False
-        self.chosen = 0
         self.finish_in_background = False
         self._stack = LayerStack(self._viewer, self._keys.bind)
-        self._strokes: Journal | None = None
-        self._corrected: Journal | None = None
-        self._flush = QTimer(self)
-        self._flush.setInterval(1000)
-        self._flush.setSingleShot(True)
-        self._flush.timeout.connect(self._look_after)
+        self.painting = Painting(self)
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.dims.events.current_step.connect(self._on_plane)
@@ -105,9 +96,14 @@ class Session(QObject):
 
     def open(self, path: Path | str) -> None:
         """Open a scan, its strokes and its classes; `scan_changed` follows."""
-        place = Path(path)
+        self._open(Path(path))
+
+    def _open(self, place: Path, *, patient: bool = False) -> None:
         self.said.emit(f"opening {place.name} …", False)
-        self.reading.start(lambda: opened(place), self._on_opened)
+        if self.scan is not None and self.scan.path == place:
+            self._end_correcting()
+            self.painting.close()  # or it would find its own lock
+        self.reading.start(lambda: opened(place, patient=patient), self._on_opened)
 
     def adopt(self, layer: Layer) -> bool:
         """Open the scan that a layer shows, when it says which."""
@@ -126,24 +122,26 @@ class Session(QObject):
         former = self._stack.take()
         self.close_scan()
         self.scan, self.classes, self.readonly, self.unfinished = found.scan, found.classes, found.readonly, found.unfinished
-        self._strokes = found.strokes
+        self.painting.strokes = found.strokes
         shows = {"kind": "image", "path": str(found.scan.path)}
         given = (layer for layer in self.viewer.layers if layer not in former and shows.items() <= ours.about(layer).items())
         self._stack.add("image", next(given, None) or ours.image_layer(found.scan))
         if found.strokes is not None:
-            self._stack.add(
-                "strokes", self._watched(ours.strokes_layer(found.scan, found.strokes, self.classes, editable=not self.readonly))
-            )
-        for layer in former:
-            self._stack.remove(layer)
+            layer = ours.strokes_layer(found.scan, found.strokes, self.classes, editable=not self.readonly)
+            self._stack.add("strokes", self.painting.watch(layer))
+        for old in former:
+            self._stack.remove(old)
+        for kind in ("image", "strokes"):
+            if (own := self.layer(kind)) is not None:
+                own.name = ours.layer_name(found.scan.name, kind)  # free now, if the scan was open before
         self._hide_in_3d()
-        self.chosen = self.classes.ids[0] if self.classes.ids else 0
+        self.painting.choose_first()
         self.said.emit(f"read-only: {self.readonly}" if self.readonly else "", bool(self.readonly))
         self.scan_changed.emit()
 
     def _on_counted(self, job: Job, path: Path) -> None:
         if job.state == "done":
-            self.open(path)
+            self._open(path, patient=True)
 
     def close_scan(self) -> None:
         """Take the scan's layers away and give its strokes back."""
@@ -151,13 +149,9 @@ class Session(QObject):
             return
         for kind in reversed(ours.ORDER):
             self._stack.drop(kind)
-        for store in self._stores():
-            with self.telling():
-                store.close()
-        self._strokes = self._corrected = None
+        self.painting.close()
         self.scan, self.shown, self.correcting, self.readonly = None, "", False, ""
         self.classes = self.result_classes = ClassTable()
-        self.chosen = 0
 
     def forget(self) -> None:
         """Close the scan and say so."""
@@ -276,92 +270,6 @@ class Session(QObject):
             strokes.colormap = ours.colormap(table)
         self.classes_changed.emit()
 
-    def brush(self) -> Any:
-        """The layer that is painted on: corrections while correcting, else strokes."""
-        return self.layer("result" if self.correcting else "strokes")
-
-    def choose(self, id: int) -> None:
-        """Take the brush of this class in hand, on the layer that is painted on."""
-        layer = self.brush()
-        if layer is None or id not in self.palette:
-            return
-        self.chosen = id
-        viewer = self.viewer
-        viewer.layers.selection.active = layer
-        layer.visible = True
-        layer.selected_label = id
-        if layer.editable:
-            layer.mode = "paint"
-        else:
-            self.said.emit(f"read-only: {self.readonly}", True)
-        self.class_chosen.emit(id)
-
-    def choose_nth(self, n: int) -> None:
-        """Choose the n-th class of the table, counted from one."""
-        ids = self.palette.ids
-        if 1 <= n <= len(ids):
-            self.choose(ids[n - 1])
-
-    def _watched(self, layer: Labels) -> Labels:
-        layer.events.paint.connect(self._on_paint)
-        layer.events.stepped.connect(self._on_step)
-        layer.events.selected_label.connect(self._on_selected_label)
-        return layer
-
-    def undo(self) -> None:
-        """Take back the last stroke on the layer that is painted on."""
-        if (layer := self.brush()) is not None:
-            layer.undo()
-
-    def redo(self) -> None:
-        """Paint again what was taken back."""
-        if (layer := self.brush()) is not None:
-            layer.redo()
-
-    def _on_paint(self, event: Any = None) -> None:
-        self._flush.start()
-        self.painted.emit()
-
-    def _on_step(self, event: Any) -> None:
-        """Say where an undo or redo changed something, when it is not in view."""
-        word = "redone" if event.forward else "undone"
-        plane = self.plane()
-        if event.box is None:
-            self.said.emit(f"nothing more to be {word}", False)
-        elif plane is not None and not event.box.start[plane.axis] <= plane.index < event.box.stop[plane.axis]:
-            self.said.emit(f"{word} at {'zyx'[plane.axis]} = {event.box.start[plane.axis]}, which is not in view", False)
-        else:
-            self.said.emit(f"{word} one stroke", False)
-        self._on_paint()
-
-    def _on_selected_label(self, event: Any = None) -> None:
-        layer = self.brush()
-        if layer is not None and layer.selected_label != self.chosen and layer.selected_label in self.palette:
-            self.chosen = int(layer.selected_label)
-            self.class_chosen.emit(self.chosen)
-
-    def flush(self) -> None:
-        """See to it that everything painted is on disk."""
-        with self.telling():
-            for store in self._stores():
-                store.flush()
-
-    def _stores(self) -> list[Journal]:
-        return [store for store in (self._corrected, self._strokes) if store is not None]
-
-    def _look_after(self) -> None:
-        """The stores write by themselves; say it when they cannot."""
-        for store in self._stores():
-            if store.problem:
-                self.said.emit(store.problem, True)
-                self._flush.start()
-
-    def count(self, then: Callable[[dict[int, int]], None]) -> None:
-        """Count the painted voxels of each class, in a thread."""
-        store = self._strokes
-        if store is not None:
-            self.counting.start(lambda: painted_voxels(store), then)
-
     # --- results ------------------------------------------------------------------------------------------------------
 
     def results(self) -> list[str]:
@@ -395,7 +303,7 @@ class Session(QObject):
             with self.telling():
                 found = open_result(self.scan, name)
                 self.result_classes = found.classes
-                self._stack.add("result", ours.result_layer(self.scan, found, name))
+                self._stack.add("result", ours.result_layer(self.scan, found, name, corrections_of(self.scan, found)))
                 self.shown = name
                 self.hide_preview()
         self.results_changed.emit()
@@ -410,36 +318,35 @@ class Session(QObject):
         self._end_correcting()
         with self.telling():
             self.result_classes = open_result(self.scan, name).classes
-            self._corrected = corrected(self.scan, name)
-            editable = self._corrected.holder is None
-            self._stack.add(
-                "result", self._watched(ours.corrected_layer(self.scan, self._corrected, self.result_classes, name, editable=editable))
-            )
-            if not editable:
-                self.said.emit(f"read-only: {self._corrected.holder}", True)
+            store = self.painting.corrected = corrected(self.scan, name)
+            layer = ours.corrected_layer(self.scan, store, self.result_classes, name, editable=store.holder is None)
+            self._stack.add("result", self.painting.watch(layer))
+            if store.holder is not None:
+                self.said.emit(f"read-only: {store.holder}", True)
             self.hide_preview()
             self.shown, self.correcting = name, True
         self._hide_in_3d()
         self.results_changed.emit()
         self.classes_changed.emit()
         if self.correcting and self.palette.ids:
-            self.choose(self.palette.ids[0])
+            self.painting.choose(self.palette.ids[0])
 
     def _end_correcting(self) -> None:
-        if self._corrected is not None:
+        if self.painting.corrected is not None:
             self._stack.drop("result")
-            self._corrected.close()
-            self._corrected = None
+            with self.telling():
+                self.painting.corrected.close()
+            self.painting.corrected = None
         if self.correcting:
             self.correcting = False
-            self.chosen = self.classes.ids[0] if self.classes.ids else 0
+            self.painting.choose_first()
             self.classes_changed.emit()
 
     # --- jobs -----------------------------------------------------------------------------------------------------------
 
     def run(self, command: str, arguments: dict[str, Any], title: str, then: Callable[[Job], None] | None = None) -> Job:
         """Have the worker do something; `then` is told how it ended."""
-        self.flush()
+        self.painting.flush()
         job = self.jobs.submit(command, arguments, title)
         if then is not None and not job.over:
             self._then[job.id] = then
@@ -467,16 +374,14 @@ class Session(QObject):
 
     def _on_failure(self, error: BaseException) -> None:
         self.said.emit(sentence(error), True)
+        if self.scan is not None and self.painting.strokes is None:
+            self.forget()  # it was to be opened anew, and is gone
 
     def shut(self) -> None:
         """The window closes: everything painted is on disk, the worker is told."""
         self.reading.close()
-        self.counting.close()
         self.jobs.close(finish=self.finish_in_background)
-        for store in self._stores():
-            with contextlib.suppress(LithoscopeError):
-                store.close()
-        self._strokes = self._corrected = None
+        self.painting.shut()
         self.scan = None
         self._stack.take()
 

@@ -1,13 +1,17 @@
 """What every dock shows while no scan is open: the three ways to get one."""
 
 from pathlib import Path
+from typing import Any
 
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from lithoscope._napari.actions import make_sample
-from lithoscope._napari.import_form import ImportForm
+from lithoscope._napari.import_form import ImportForm, importable
 from lithoscope._napari.look import button, column, text
 from lithoscope._napari.session import Session
+
+LONGEST = 24
+"""Letters of a layer's name that a button shows."""
 
 
 class StartPanel(QWidget):
@@ -18,7 +22,7 @@ class StartPanel(QWidget):
         self._session = session
         self._dialog: QFileDialog | None = None
         self._words = text("Work begins with a scan: an OME-Zarr folder on disk. Open one, or make one from a layer or a file.", muted=True)
-        self.open_button = button("Open a scan…", tip="Open an OME-Zarr folder; strokes and results come back with it")
+        self.open_button = button("Open a scan …", tip="Open an OME-Zarr folder; strokes and results come back with it")
         self.import_button = button(
             "Import a layer or file…", tip="Turn a TIFF, a folder of slices, a raw file or the layer in view into a scan"
         )
@@ -30,10 +34,24 @@ class StartPanel(QWidget):
         self.import_button.clicked.connect(self._on_import)
         self.sample_button.clicked.connect(self._on_sample)
         self.form.closed.connect(self.form.hide)
+        events = session.viewer.layers.events
+        for event in (events.inserted, events.removed, events.renamed, session.viewer.layers.selection.events.active):
+            event.connect(self._on_layers)
+        self._on_layers()
 
     def explain(self, shown: bool) -> None:
         """Show or leave out the sentence above the buttons."""
         self._words.setVisible(shown)
+
+    def _on_layers(self, event: Any = None) -> None:
+        """Name the layer that would be imported."""
+        layers = self._session.viewer.layers
+        active = layers.selection.active
+        offered = [layer for layer in ([active] if active is not None else []) + list(layers) if importable(layer)]
+        name = offered[0].name if offered else ""
+        short = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+        self.import_button.setText(f"Import {short} …" if name else "Import a file …")
+        self.import_button.setAccessibleName(f"Import {name}" if name else "Import a file")
 
     def _on_open(self) -> None:
         dialog = QFileDialog(self, "Open a scan (an OME-Zarr folder)")

@@ -7,6 +7,10 @@ from lithoscope.cli.console import size, table
 Json = dict[str, Any]
 
 
+OLDER = "older than the field of view"
+"""Said of results that were made before the field of view was changed."""
+
+
 def info(answer: Json) -> str:
     """A scan in a few lines."""
     z, y, x = answer["shape"]
@@ -14,7 +18,8 @@ def info(answer: Json) -> str:
     if answer["voxel_size"]:
         voxel = " × ".join(f"{s:g}" for s in answer["voxel_size"]) + f" {answer['unit']} (z y x)"
     percentiles = ", ".join(f"{q} %: {v:g}" for q, v in answer["percentiles"].items())
-    results = ", ".join(answer["results"]) or "none"
+    older = answer.get("older_than_fov", [])
+    results = ", ".join(f"{name} ({OLDER})" if name in older else name for name in answer["results"]) or "none"
     return table(
         [
             ("shape", f"{z} × {y} × {x} (z y x), {answer['dtype']}"),
@@ -53,7 +58,19 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         shown = ", ".join(_value(item) for item in value[:8])
         return shown + (f" … ({len(value)} in all)" if len(value) > 8 else "")
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{key} {_value(item)}" if not isinstance(item, dict) else f"{key} ({_value(item)})" for key, item in value.items()
+        )
     return str(value)
+
+
+def clean(answer: Json) -> str:
+    """What each step changed, and where the result is."""
+    rows = [("result", str(answer["output"])), ("seconds", f"{answer['seconds']:.2f}")]
+    rows += [(step, f"{n} voxels changed") for step, n in zip(answer["parameters"]["steps"], answer["learnt"]["changed"], strict=True)]
+    rows += [("note", note) for note in answer["notes"]]
+    return table(rows)
 
 
 def labels(answer: Json) -> str:
@@ -61,7 +78,10 @@ def labels(answer: Json) -> str:
     if not answer["results"]:
         return f"{answer['scan']} has no results yet"
     rows = [("name", "kind", "method", "made", "classes")]
-    rows += [(r["name"], r["kind"], r["method"], r["created"], ", ".join(r["classes"])) for r in answer["results"]]
+    rows += [
+        (r["name"], r["kind"], r["method"], r["created"], ", ".join(r["classes"]) + (f" ({OLDER})" if r.get("older_than_fov") else ""))
+        for r in answer["results"]
+    ]
     return table(rows)
 
 
@@ -77,6 +97,8 @@ def measure(answer: Json) -> str:
         interval = "" if phase.get("low") is None else f"{phase['low']:.4f} … {phase['high']:.4f}"
         rows.append((f"{id} {phase.get('name', '')}".strip(), f"{phase['fraction']:.4f}", interval))
     lines = [table(rows)]
+    if answer.get("older_than_fov"):
+        lines.append(f"{answer['result']} is {OLDER}: what is outside does not count, what was outside before is not labelled")
     if "porosity" in answer and answer["porosity"] is not None:
         lines.append(f"porosity {answer['porosity']:.4f}")
     if "mean_iou" in answer:

@@ -1,29 +1,32 @@
 """A result written for other programs: corrections included, one slab in memory at a time, whole or not at all."""
 
-import json
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError, MissingError
-from lithoscope.export import writers
-from lithoscope.export.targets import NOTE_SUFFIX, appearing, check_space, check_target, record_of
+from lithoscope.export.jobs import Inside, Job, Kind, everywhere, write_jobs
+from lithoscope.export.parts import ALL, binary, chosen_classes, places
 from lithoscope.export.values import Values, values_of
 from lithoscope.job import Progress, Report, silent
 from lithoscope.record import RunRecord
-from lithoscope.volume.blocks import Array3D, read
-from lithoscope.volume.box import Box, Triple
+from lithoscope.volume.blocks import Array3D
 from lithoscope.volume.voxel import Voxel
 
 if TYPE_CHECKING:
+    from lithoscope.labels.results import Result
     from lithoscope.volume.scan import Scan
 
-Kind = Literal["tiff", "zarr", "raw", "npy", "tiff slices", "png slices"]
 
-_KINDS: dict[str, Kind] = {".tif": "tiff", ".tiff": "tiff", ".zarr": "zarr", ".raw": "raw", ".npy": "npy"}
-_UNKNOWN = {".nrrd", ".stl", ".nii", ".gz", ".mhd", ".h5", ".png", ".jpg", ".jpeg", ".zip", ".csv", ".bmp", ".vtk", ".mha"}
+_KINDS: dict[str, Kind] = {
+    ".tif": "tiff", ".tiff": "tiff", ".zarr": "zarr", ".raw": "raw", ".npy": "npy", ".mhd": "mhd", ".mha": "mha", ".nrrd": "nrrd",
+    ".stl": "stl",
+}  # fmt: skip
+_UNKNOWN = {".nii", ".gz", ".h5", ".png", ".jpg", ".jpeg", ".zip", ".csv", ".bmp", ".vtk", ".ply", ".obj", ".nhdr"}
 
 
 def kind_of(target: Path) -> tuple[Kind, Path]:
@@ -35,7 +38,9 @@ def kind_of(target: Path) -> tuple[Kind, Path]:
             raise InputError(f"{target}: slices are written as *.tif or *.png")
         return slices[suffix], target.parent
     if suffix in _UNKNOWN:
-        raise InputError(f"{target}: {suffix} is not written; use .tif, .zarr, .raw, .npy, a folder, or 'FOLDER/*.png' for slices")
+        raise InputError(
+            f"{target}: {suffix} is not written; use .tif, .zarr, .raw, .mhd, .mha, .nrrd, .npy, .stl, a folder, or 'FOLDER/*.png'"
+        )
     return _KINDS.get(suffix, "tiff slices"), target
 
 
@@ -47,76 +52,29 @@ def export_labels(
     *,
     voxel: Voxel | None = None,
     values: Mapping[int, int] | None = None,
+    only: Sequence[str] = (),
+    inside: Inside = everywhere,
     compression: str = "zlib",
     overwrite: bool = False,
     report: Report = silent,
 ) -> RunRecord:
-    """Write a label volume (z, y, x) to `target`, with its record beside it; gives the record with target, values and time."""
+    """Write a label volume (z, y, x) to `target`, with its record beside it; gives the record with target, values and time.
+
+    `only` names classes: each is written to a file of its own, a number where it is and 0 elsewhere. What is not `inside` is 0.
+    """
     kind, target = kind_of(Path(target))
-    writers.codec(compression)
-    numbers = values_of(classes, values)
-    check_target(target, overwrite=overwrite)
-    shape = (int(labels.shape[0]), int(labels.shape[1]), int(labels.shape[2]))
-    mask = writers.Mask(
-        shape=shape,
-        dtype=numbers.dtype,
-        slabs=lambda: _slabs(labels, shape, numbers, report),
-        voxel=voxel,
-        highest=max((int(numbers.table[id]) for id in classes.ids), default=1),
-        colours=tuple((int(numbers.table[c.id]), c.colour) for c in classes),
-    )
-    packed = kind not in ("raw", "npy") and (kind != "tiff" or compression != "none")
-    check_space(target, int(mask.nbytes * (0.3 if packed else 1.0)) + 4096 * shape[0])
-    start = time.monotonic()
-    with appearing(target) as partial:
-        _write(partial, kind, mask, compression, target.name)
-        report(Progress(shape[0], shape[0], "exporting"))
-    record = _completed(record, kind, target, numbers, classes, compression, time.monotonic() - start)
-    if kind == "raw":
-        _write_text(target.with_name(target.name + NOTE_SUFFIX), writers.raw_note(target.name, mask))
-    _write_text(record_of(target), json.dumps(record.to_json(), indent=1, ensure_ascii=False))
-    return record
-
-
-def _slabs(labels: Array3D, shape: Triple, numbers: Values, report: Report) -> Iterator[writers.Labels]:
-    depth = writers.slab_depth(shape, numbers.dtype)
-    for z in range(0, shape[0], depth):
-        report(Progress(z, shape[0], "exporting"))
-        yield numbers.of(read(labels, Box((z, 0, 0), (min(z + depth, shape[0]), *shape[1:]))))
-
-
-def _write(partial: Path, kind: Kind, mask: writers.Mask, compression: str, name: str) -> None:
-    if kind == "tiff":
-        writers.write_tiff(partial, mask, compression)
-    elif kind == "zarr":
-        writers.write_ome_zarr(partial, mask, name.removesuffix(".zarr"))
-    elif kind == "raw":
-        writers.write_raw(partial, mask)
-    elif kind == "npy":
-        writers.write_npy(partial, mask)
+    if kind == "stl" and not only:
+        raise InputError(f"{target.name}: a mesh is of one class; say which: --class {classes.summary().replace(', ', ' or ')}, or all")
+    if not only:
+        jobs = [Job(labels, kind, target, values_of(classes, values), classes)]
     else:
-        writers.write_slices(partial, mask, compression, "png" if kind == "png slices" else "tif")
-
-
-def _write_text(path: Path, text: str) -> None:
-    with appearing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
-def _completed(
-    record: RunRecord, kind: Kind, target: Path, numbers: Values, classes: ClassTable, compression: str, seconds: float
-) -> RunRecord:
-    from dataclasses import replace
-
-    written: dict[str, Any] = {
-        "format": kind,
-        "compression": compression if kind.startswith("tiff") else None,
-        "values": {str(id): int(numbers.table[id]) for id in (0, *classes.ids)},
-        "dtype": numbers.dtype.name,
-    }
-    return replace(
-        record, parameters={**record.parameters, **written}, output=target.name, classes=classes.to_json(), seconds=round(seconds, 3)
-    )
+        chosen = chosen_classes(classes, only)
+        table = {c.id: ClassTable.of([c], last=classes.last) for c in chosen}
+        jobs = [
+            Job(labels, kind, place, binary(c.id, values), table[c.id])
+            for c, place in places(target, chosen, alone=ALL not in [word.casefold() for word in only])
+        ]
+    return write_jobs(jobs, target, record, voxel=voxel, inside=inside, compression=compression, overwrite=overwrite, report=report)
 
 
 def export(
@@ -125,16 +83,22 @@ def export(
     target: Path,
     *,
     values: Mapping[int, int] | None = None,
+    only: Sequence[str] = (),
+    scores: bool = False,
     compression: str = "zlib",
     overwrite: bool = False,
     report: Report = silent,
 ) -> RunRecord:
-    """Write a result of a scan, with its corrections, as .tif, .zarr, .raw, .npy or a folder of slices."""
+    """Write a result of a scan, with its corrections, as a file or folder for other programs.
+
+    `only` names classes, each written to a file of its own; with `scores`, as how likely it is (0 to 255), corrections left out.
+    """
     from lithoscope.labels.classes_file import known_classes
     from lithoscope.labels.corrections import corrected
-    from lithoscope.labels.results import open_result
+    from lithoscope.labels.results import older_than_view, open_result
 
     found = open_result(scan, result)
+    older = ["the result is older than the field of view, outside which all is 0"] if older_than_view(scan, found) else []
     with corrected(scan, found, readonly=True) as labels:
         changed = labels.changed_voxels
         record = RunRecord(
@@ -150,19 +114,54 @@ def export(
                 "voxel": None if scan.voxel is None else scan.voxel.to_json(),
                 "corrected_voxels": changed,
             },
-            notes=[f"{changed} voxels were corrected by hand"] if changed else [],
+            notes=[*([f"{changed} voxels were corrected by hand"] if changed else []), *older],
         )
+        classes = known_classes(scan, found.classes)
+        watched = _watched(found.path, report)
+        if scores:
+            if values:
+                raise InputError("scores are from 0 to 255; leave out --values")
+            jobs = _score_jobs(scan, found, classes, Path(target), only or [ALL])
+            record = replace(record, parameters={"scores": True}, notes=[*(["corrections are not in scores"] if changed else []), *older])
+            return write_jobs(
+                jobs,
+                Path(target),
+                record,
+                voxel=scan.voxel,
+                inside=scan.inside,
+                compression=compression,
+                overwrite=overwrite,
+                report=watched,
+            )
         return export_labels(
             labels,
-            known_classes(scan, found.classes),
+            classes,
             target,
             record,
             voxel=scan.voxel,
             values=values,
+            only=only,
+            inside=scan.inside,
             compression=compression,
             overwrite=overwrite,
-            report=_watched(found.path, report),
+            report=watched,
         )
+
+
+def _score_jobs(scan: "Scan", result: "Result", classes: ClassTable, target: Path, only: Sequence[str]) -> list[Job]:
+    from lithoscope.export.memberships import Memberships, method_of
+
+    kind, target = kind_of(target)
+    if kind == "stl":
+        raise InputError(f"{target.name}: a mesh is of labels, not of scores; leave out --scores")
+    method = method_of(scan, result)
+    chosen = [c for c in chosen_classes(classes, only) if c.id in method.classes_]
+    numbers = Values(np.arange(256, dtype=np.uint8))
+    alone = ALL not in [word.casefold() for word in only]
+    return [
+        Job(Memberships(scan, result, method, c.id), kind, place, numbers, ClassTable.of([c], last=classes.last))
+        for c, place in places(target, chosen, alone=alone)
+    ]
 
 
 def _watched(result: Path, report: Report) -> Report:

@@ -48,6 +48,19 @@ class BlockWork:
             labels[part.within(box).slices] = self._answer(part, part.grow(halo), image[part.grow(halo).within(grown).slices])
         return labels
 
+    def scores(self, box: Box, column: int) -> npt.NDArray[np.uint8]:
+        """How likely the class of this column is over `box`, (z, y, x) in bytes: 255 for certain, 0 outside the field of view."""
+        halo = self.method.halo()
+        found = np.zeros(box.shape, np.uint8)
+        for part in blocks(box, self.piece):
+            grown = part.grow(halo)
+            inside, place = self._inside(grown), part.within(grown).slices
+            image = read(self.scan.array(self.image), grown)
+            block = Block(image=image, core=place, window=self.window, origin=grown.start, inside=inside, voxel=self.scan.voxel)
+            scores = np.nan_to_num(self.method.scores(block)[column][place])
+            found[part.within(box).slices] = np.round(scores * 255) * (True if inside is None else inside[place])
+        return found
+
     def _answer(self, core: Box, grown: Box, image: npt.NDArray[Any]) -> Labels:
         inside = self._inside(grown)
         place = core.within(grown).slices

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -36,6 +36,15 @@ SAME = ("content_hash", "image", "image_run", "box", "field_of_view")
 Method = TypeVar("Method", bound=Segmenter)
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """How a method was taught: its scores on held-out strokes, digests of what it learnt from, and the reasons of choices made."""
+
+    scores: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
 def segment(
     scan: Scan,
     method: Segmenter,
@@ -45,6 +54,7 @@ def segment(
     box: Box | None = None,
     samples: Samples | None = None,
     source: FeatureSource | None = None,
+    lesson: Lesson | None = None,
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
@@ -54,21 +64,30 @@ def segment(
 ) -> RunRecord:
     """Make the result `output`: classes 1 … n, 0 outside the field of view and where the grey value is not a number.
 
-    A method that was fitted before is used as it is; else it is fitted on `samples`, or on the grey values of the whole field of
-    view. A cancelled or killed run is taken up with `resume`, and ends with the bytes of one that was never stopped.
+    A method that was fitted before is used as it is (`lesson` says how, for the record); else it is fitted on `samples`, or on
+    the grey values of the whole field of view. A cancelled or killed run is taken up with `resume`, and ends with the bytes of one
+    that was never stopped.
     """
     start = time.perf_counter()
     if output in results.results(scan) and not overwrite:
         raise TakenError(f"{scan.name} has a result {output} already; choose another name, or overwrite it: --overwrite")
+    lesson = lesson or Lesson()
     method, notes = resolved(scan, method)
-    draft = RunRecord("segment", method.name, settings(method), _source(scan, image, box), _seed(method, seed), device, output, notes=notes)
+    notes = lesson.notes + notes
+    draft = RunRecord("segment", method.name, settings(method), _source(scan, image, box), _seed(method, seed), device, output)
+    draft = replace(draft, inputs=lesson.inputs, notes=notes)
     writer = results.resume(scan, output) if resume else None
     if resume and writer is None:
         raise MissingError(f"{scan.name} has no unfinished result {output} to resume; leave out --resume to begin it")
     try:
         if writer is None:
             method = fitted(method, samples or GreyValues(scan, image), report)
-            draft = replace(draft, learnt=method.learnt(), classes=method.classes_.to_json(), notes=notes + _notes(scan, method, box))
+            draft = replace(
+                draft,
+                learnt={**method.learnt(), **lesson.scores},
+                classes=method.classes_.to_json(),
+                notes=notes + _notes(scan, method, box),
+            )
             share = _ready(scan, method, image, box, memory, source)
             writer = results.create(scan, output, draft, method.classes_, overwrite=overwrite)
             saving.save(method, scan.sidecar / "runs" / draft.uuid / "model", overwrite=True)
@@ -108,9 +127,15 @@ def estimate(
 
 
 def resolved(scan: Scan, method: Method) -> tuple[Method, list[str]]:
-    """The method with what was left open chosen for this scan, and the reasons."""
+    """The method with what was left open chosen for this scan, and the reasons; what it learnt stays with it."""
     known = {p.name for p in parameters(type(method))}
     notes: list[str] = []
+    if getattr(method, "unit", None) == "um" and "voxel_um" in known:
+        if scan.voxel is None:
+            wanted = f"lithoscope set {scan.path} --voxel-size Z Y X --unit um"
+            raise InputError(f"{scan.name} has no voxel size, and the scales are in micrometres; give it one: {wanted}")
+        method = copy(method)
+        setattr(method, "voxel_um", scan.voxel.um)  # noqa: B010 - only methods with the notion have the field
     if "dimensions" in known:
         chosen, reason = scan.dimensions()
         given = getattr(method, "dimensions", None)

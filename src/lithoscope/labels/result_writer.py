@@ -4,8 +4,10 @@ It grows under its name with `.partial` behind it. A run that was killed is take
 in one step at the end.
 """
 
+import json
 import shutil
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,14 +101,18 @@ class ResultWriter:
         self._describe()
         ome.validate(self.path)
         self._claim.release()
-        old = replaced(self.final)
+        old, older = replaced(self.final), _uuid_of(self.final)
         with storage_errors(self.final):
             if self.final.exists():
                 shutil.rmtree(old, ignore_errors=True)
                 self.final.rename(old)
             self.path.rename(self.final)
             shutil.rmtree(old, ignore_errors=True)
-        shutil.rmtree(self._run, ignore_errors=True)
+        (self._run / "done").unlink(missing_ok=True)
+        with suppress(OSError):
+            self._run.rmdir()  # unless a model is kept in it, for scores and for other scans
+        if older is not None and older != self.record.uuid:
+            shutil.rmtree(self.scan.sidecar / "runs" / older, ignore_errors=True)
         list_in_group(self.scan)
 
     def close(self) -> None:
@@ -152,6 +158,14 @@ def covered(record: RunRecord, shape: Triple) -> Box:
 def replaced(final: Path) -> Path:
     """Where an older result lies for the moment between two renames."""
     return final.with_name(f".{final.name}.replaced")
+
+
+def _uuid_of(final: Path) -> str | None:
+    """The record's uuid of a result that is there already."""
+    try:
+        return str(json.loads((final / "zarr.json").read_text(encoding="utf-8"))["attributes"]["lithoscope"]["record"]["uuid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def write_attributes(group: Path, attributes: dict[str, Any]) -> None:

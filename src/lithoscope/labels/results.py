@@ -116,6 +116,13 @@ def open_result(scan: "Scan", name: str) -> Result:
     return Result(name, path, levels, record, classes)
 
 
+def older_than_view(scan: "Scan", result: Result) -> bool:
+    """Whether the field of view was changed since a method made this result."""
+    source = result.record.source
+    now = None if scan.field_of_view is None else scan.field_of_view.to_json()
+    return result.record.kind == "segment" and "field_of_view" in source and source["field_of_view"] != now
+
+
 def rename(scan: "Scan", old: str, new: str) -> None:
     """Give a result, and its corrections, another name."""
     path = open_result(scan, old).path
@@ -134,8 +141,8 @@ def rename(scan: "Scan", old: str, new: str) -> None:
 
 def delete(scan: "Scan", name: str) -> None:
     """Remove a result and the corrections of it."""
-    path = open_result(scan, name).path
-    corrections = corrections_folder(scan, name)
+    result = open_result(scan, name)
+    path, corrections = result.path, corrections_folder(scan, name)
     gone = replaced(path).with_suffix(".deleted")
     check_not_in_use(corrections, f"the corrections of {name}")
     with storage_errors(path):
@@ -143,6 +150,7 @@ def delete(scan: "Scan", name: str) -> None:
         path.rename(gone)
         shutil.rmtree(corrections, ignore_errors=True)
         shutil.rmtree(gone, ignore_errors=True)
+        shutil.rmtree(scan.sidecar / "runs" / result.record.uuid, ignore_errors=True)
     list_in_group(scan)
 
 

@@ -177,7 +177,7 @@ def measure(
     """
     from lithoscope.labels.classes_file import known_classes
     from lithoscope.labels.corrections import corrected
-    from lithoscope.labels.results import open_result
+    from lithoscope.labels.results import older_than_view, open_result
 
     found = open_result(scan, result)
     with corrected(scan, found, readonly=True) as labels, _truth(scan, truth, value_map, report) as against:
@@ -189,7 +189,8 @@ def measure(
             edge=scan.shard if against is None else _flat(scan.shape),
             report=report,
         )
-    measured = {"scan": scan.name, "result": result, **summary(counts, voxel=scan.voxel)}
+    facts = {"scan": scan.name, "result": result, "older_than_fov": older_than_view(scan, found)}
+    measured = {**facts, **summary(counts, voxel=scan.voxel)}
     return measured if confusion is None else {**measured, "truth": Path(str(truth)).name, **agreement(confusion)}
 
 

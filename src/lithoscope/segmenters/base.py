@@ -58,10 +58,14 @@ class Block:
 
 @dataclass(frozen=True)
 class Sample(Block):
-    """A block of which people said something: `labels` (0 = nobody said) and `held`, the voxels kept for the score."""
+    """A block of which people said something: `labels` (0 = nobody said) and `held`, the voxels kept for the score.
+
+    `strokes` numbers the connected stroke, over the whole scan, that each labelled voxel belongs to.
+    """
 
     labels: Labels | None = None
     held: npt.NDArray[np.bool_] | None = None
+    strokes: npt.NDArray[np.int64] | None = None
 
 
 class Samples(Protocol):

@@ -26,7 +26,7 @@ from lithoscope.volume.formats import Source, open_source
 from lithoscope.volume.histogram import Histogram
 from lithoscope.volume.prepared import Prepared, scaled
 from lithoscope.volume.pyramid import level_factors, level_steps, reduce_image
-from lithoscope.volume.scan import HISTOGRAM, Scan, hash_header, sample_planes
+from lithoscope.volume.scan import HISTOGRAM, Scan, hash_header, inside_only, sample_planes
 from lithoscope.volume.sidecar import SCHEMA, read_state, save_histogram, sidecar_of, write_state
 from lithoscope.volume.store import Layout, create_levels, storage_errors
 from lithoscope.volume.voxel import Voxel
@@ -142,10 +142,15 @@ class _Slabs:
         self._sample: npt.NDArray[Any] | None = None
 
     @property
+    def sampled(self) -> int:
+        """How many planes are looked at before the others."""
+        return min(32, max(8, self.shape[0] // 16))
+
+    @property
     def sample(self) -> npt.NDArray[Any]:
         """Some planes (n, y, x) spread over the source: a sixteenth of them, 8 to 32."""
         if self._sample is None:
-            chosen = sample_planes(self.shape, min(32, max(8, self.shape[0] // 16)))
+            chosen = sample_planes(self.shape, self.sampled)
             if self.shape[0] <= self.depth:
                 self._only = self._read(0)
                 self._sample = self._only[chosen]
@@ -183,7 +188,10 @@ def _write_levels(slabs: _Slabs, draft: Path, view: FieldOfView | None, report: 
         levels = create_levels(draft, slabs.layout, slabs.dtype, "image")
     steps = level_steps(slabs.shape)
     factors = level_factors(slabs.shape)
-    counter = Counter(slabs.dtype, None if levelwise(slabs.dtype) else slabs.sample)
+    sample = None if levelwise(slabs.dtype) else slabs.sample
+    if sample is not None and view is not None:
+        sample = inside_only(sample, slabs.shape, view.inside, slabs.sampled)
+    counter = Counter(slabs.dtype, sample)
     digest = xxhash.xxh3_128()
     digest.update(hash_header(slabs.shape, slabs.dtype))
 

@@ -65,10 +65,14 @@ class BoxView:
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """A mask of the scan's shape, not 0 inside: an array in a Zarr, or a file that is still to be taken in."""
+    """A mask of the scan's shape, not 0 inside: an array in a Zarr, or a file that is still to be taken in.
+
+    `digest` tells it from another mask that was taken in before.
+    """
 
     path: Path
     array: Array3D | None = None
+    digest: str = ""
 
     def inside(self, box: Box) -> Inside:
         """Which voxels of `box` lie in it, (z, y, x), or None when all do; reflected beyond the scan's faces."""
@@ -78,7 +82,7 @@ class Mask:
         return None if found.all() else found
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": "mask", "path": self.path.name}
+        return {"kind": "mask", "path": self.path.name, **({"digest": self.digest} if self.digest else {})}
 
     def __str__(self) -> str:
         return f"mask:{self.path.name}"
@@ -126,7 +130,7 @@ def from_json(data: dict[str, Any] | None, sidecar: Path) -> FieldOfView | None:
         path = sidecar / Path(data["path"]).name
         if not path.exists():
             raise MissingError(f"the mask {path} that is the scan's field of view is gone; set the field of view again")
-        return Mask(path, open_array(path, readonly=True))
+        return Mask(path, open_array(path, readonly=True), str(data.get("digest", "")))
     raise InputError(f"field of view of kind {data['kind']!r} is not known; set it again: cylinder:CY,CX,R, box:… or a mask")
 
 

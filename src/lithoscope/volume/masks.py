@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import xxhash
 
 from lithoscope.errors import InputError
 from lithoscope.job import Progress, Report, silent
@@ -28,12 +29,13 @@ def take_in(file: Path, shape: Triple, layout: Layout, sidecar: Path, *, report:
             shutil.rmtree(draft, ignore_errors=True)
             sidecar.mkdir(parents=True, exist_ok=True)
         array = create_array(draft, shape, np.uint8, chunks=layout.chunks()[0], shards=layout.shard, kind="labels")
-        found = False
+        found, digest = False, xxhash.xxh3_128()
         for z in range(0, shape[0], layout.shard[0]):
             report(Progress(z, shape[0], "reading the mask"))
             stop = min(z + layout.shard[0], shape[0])
             slab = (source.planes(0, 1) if flat else source.planes(z, stop)) != 0
             found = found or bool(slab.any())
+            digest.update(np.packbits(slab).data)
             with storage_errors(draft):
                 array[z:stop] = np.broadcast_to(slab, (stop - z, *shape[1:])).astype(np.uint8)
     finally:
@@ -44,7 +46,7 @@ def take_in(file: Path, shape: Triple, layout: Layout, sidecar: Path, *, report:
     with storage_errors(place):
         shutil.rmtree(place, ignore_errors=True)
         draft.rename(place)
-    return Mask(place, open_array(place, readonly=True))
+    return Mask(place, open_array(place, readonly=True), digest.hexdigest())
 
 
 def _by(shape: Triple) -> str:

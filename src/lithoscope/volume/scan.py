@@ -2,6 +2,7 @@
 
 import json
 import uuid as uuids
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
@@ -193,7 +194,7 @@ class Scan:
     def count(self, report: Report = silent) -> Histogram:
         """Read the whole scan once: its histogram inside the field of view, and its content hash."""
         array, depth = self.levels[0], min(self.shard[0], self.shape[0])
-        counter = Counter(self.dtype, None if levelwise(self.dtype) else self.sample())
+        counter = Counter(self.dtype, None if levelwise(self.dtype) else inside_only(self.sample(), self.shape, self.inside))
         digest = xxhash.xxh3_128()
         digest.update(hash_header(self.shape, self.dtype))
         steps = range(0, self.shape[0], depth)
@@ -311,6 +312,18 @@ class Scan:
             "content_hash": self.content_hash,
             "source": self.metadata,
         }
+
+
+def inside_only(
+    planes: npt.NDArray[Any], shape: Triple, inside: Callable[[Box], "npt.NDArray[np.bool_] | None"], count: int = SAMPLE_PLANES
+) -> npt.NDArray[Any]:
+    """What of the planes of `sample_planes` (n, y, x) lies inside, flat, so that what lies outside chooses no bins; all if nothing does."""
+    parts = []
+    for plane, z in zip(planes, sample_planes(shape, count), strict=True):
+        within = inside(Box((z, 0, 0), (z + 1, shape[1], shape[2])))
+        parts.append(plane.ravel() if within is None else plane[within[0]])
+    found = np.concatenate(parts)
+    return found if found.size else planes
 
 
 def sample_planes(shape: Triple, count: int = SAMPLE_PLANES) -> list[int]:

@@ -1,6 +1,6 @@
 """The words of the command line: its commands, options and help, a file a group. What they do is in `commands`."""
 
-from lithoscope.cli.app import images, machine, results, scans, segmenting
+from lithoscope.cli.app import cleaning, images, learning, machine, results, scans, segmenting
 from lithoscope.cli.app.root import app
 
-__all__ = ["app", "images", "machine", "results", "scans", "segmenting"]
+__all__ = ["app", "cleaning", "images", "learning", "machine", "results", "scans", "segmenting"]

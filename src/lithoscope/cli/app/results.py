@@ -68,6 +68,8 @@ def export(
     /,
     *,
     values: Many = None,
+    class_: Annotated[list[str] | None, Parameter(name="--class", consume_multiple=True)] = None,
+    scores: bool = False,
     compression: str = "zlib",
     overwrite: bool = False,
     common: Common = COMMON,
@@ -81,9 +83,13 @@ def export(
     result
         The name of the result.
     out
-        A .tif, .zarr, .raw or .npy file, a folder for one TIFF a slice, or 'FOLDER/*.png' for one PNG a slice.
+        A .tif, .zarr, .raw (with .mhd), .mha, .nrrd, .npy or .stl file, a folder for one TIFF a slice, or 'FOLDER/*.png' for PNGs.
     values
         The value to write for each class, such as 1=0 2=255.
+    class_
+        Write only these classes (names or numbers, or all), each to a file of its own: 1 where it is and 0 elsewhere.
+    scores
+        Write how likely each class is, from 0 to 255, instead of labels.
     compression
         zlib, deflate, lzw or none, for TIFF.
     overwrite

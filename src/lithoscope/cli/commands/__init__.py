@@ -18,6 +18,7 @@ COMMANDS = {
     "images_list": "images:images_list",
     "images_delete": "images:images_delete",
     "segment": "segmenting:segment",
+    "train": "learning:train",
     "estimate": "segmenting:estimate",
     "repeat": "segmenting:repeat",
     "methods": "segmenting:methods",
@@ -27,6 +28,7 @@ COMMANDS = {
     "labels_delete": "results:labels_delete",
     "export": "results:export",
     "measure": "results:measure",
+    "clean": "cleaning:clean",
     "doctor": "machine:doctor",
 }
 """Where each command is, by the name that the worker process knows it by; a file is imported when one of its commands is asked for."""

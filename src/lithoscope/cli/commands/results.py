@@ -34,7 +34,7 @@ def labels_import(
 
 def labels_list(scan: str, *, report: Report = silent) -> Json:
     """The results of a scan with method, date and classes, and how much was painted."""
-    from lithoscope.labels.results import open_result, results
+    from lithoscope.labels.results import older_than_view, open_result, results
     from lithoscope.volume.scan import Scan
 
     opened = Scan.open(Path(scan), readonly=True)
@@ -48,6 +48,7 @@ def labels_list(scan: str, *, report: Report = silent) -> Json:
                 "method": result.record.method,
                 "created": result.record.created,
                 "classes": [c.name for c in result.classes],
+                "older_than_fov": older_than_view(opened, result),
             }
         )
     return {"scan": opened.name, "results": listed}
@@ -77,6 +78,8 @@ def export(
     out: str,
     *,
     values: Sequence[str] | None = None,
+    class_: Sequence[str] | None = None,
+    scores: bool = False,
     compression: str = "zlib",
     overwrite: bool = False,
     report: Report = silent,
@@ -91,6 +94,8 @@ def export(
         result,
         Path(out),
         values=parse_values(values) if values else None,
+        only=class_ or (),
+        scores=scores,
         compression=compression,
         overwrite=overwrite,
         report=report,

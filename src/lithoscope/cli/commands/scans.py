@@ -104,10 +104,11 @@ def sample(
 
 
 def _info(scan: Any) -> Json:
-    from lithoscope.labels.results import results
+    from lithoscope.labels.results import older_than_view, open_result, results
 
     described: Json = scan.info()
-    return described | {"results": results(scan)}
+    names = results(scan)
+    return described | {"results": names, "older_than_fov": [name for name in names if older_than_view(scan, open_result(scan, name))]}
 
 
 def _voxel(size: Sequence[float] | None, unit: str | None) -> Any:

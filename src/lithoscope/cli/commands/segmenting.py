@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lithoscope.cli.commands import learning
 from lithoscope.errors import InputError
 from lithoscope.job import Progress, Report, silent
 
@@ -29,7 +30,6 @@ def segment(
     """Segment scans by a method, or by a model that was saved; answers with the run record (several: under `runs`)."""
     from lithoscope.labels.predict import segment as run
     from lithoscope.segmenters import configured, segmenter
-    from lithoscope.segmenters.saving import load
     from lithoscope.volume.box import Box
     from lithoscope.volume.scan import Scan
 
@@ -39,26 +39,32 @@ def segment(
         raise InputError("give either --method NAME or --model FOLDER; `lithoscope methods` lists the methods")
     if strokes is not None and method is not None and not segmenter(method).needs_labels:
         raise InputError(f"{method} does not learn from strokes; leave --strokes out")
+    if model is not None and settings:
+        raise InputError("a saved model keeps its own settings; leave --set out")
     records = []
-    for number, path in enumerate(scans):
-        opened = Scan.open(Path(path))
+    opened = [Scan.open(Path(path)) for path in scans]
+    chosen: Any = None
+    lesson: Any = None
+    if method is not None and segmenter(method).needs_labels and not resume:
+        given = _with_seed(method, settings or {}, seed)
+        chosen, lesson = learning.taught(opened[:1], method, given, [strokes or learning.STROKES], image=image, report=report)
+    for number, scan in enumerate(opened):
         if model is not None:
-            if settings:
-                raise InputError("a saved model keeps its own settings; leave --set out")
-            chosen = load(Path(model))
-        else:
+            chosen, lesson = learning.loaded(Path(model), scan)
+        elif lesson is None:
             assert method is not None
             chosen = configured(segmenter(method), _with_seed(method, settings or {}, seed))
         record = run(
-            opened,
+            scan,
             chosen,
             output=output or chosen.name,
             image=image,
-            box=None if box is None else Box.parse(box, opened.shape),
+            box=None if box is None else Box.parse(box, scan.shape),
+            lesson=lesson,
             seed=seed,
             resume=resume,
             overwrite=overwrite,
-            report=_part(report, number, len(scans), opened.name),
+            report=_part(report, number, len(scans), scan.name),
         )
         records.append(record.to_json())
     return records[0] if len(records) == 1 else {"runs": records}

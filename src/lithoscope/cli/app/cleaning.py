@@ -1,0 +1,36 @@
+"""The words for what is made of results: cleaned ones, and grains told apart."""
+
+from lithoscope.cli import text
+from lithoscope.cli.app.root import COMMON, Common, Many, app, run
+
+
+@app.command
+def clean(
+    scan: str,
+    result: str,
+    /,
+    *,
+    step: Many = None,
+    output: str | None = None,
+    overwrite: bool = False,
+    common: Common = COMMON,
+) -> None:
+    """Take specks, holes and ragged edges out of a result, corrections included, into a new one.
+
+    Parameters
+    ----------
+    scan
+        The scan.
+    result
+        The name of the result.
+    step
+        What to do, in order, as often as wanted. islands=200 and holes=200 (voxels, or a volume such as 50um3; holes=all): remove
+        and fill what is smaller. largest=1: keep the largest component of class 1. through=z,class=1: keep what connects both
+        faces. majority=1, median=1: of the cube of that radius (voxels, or 5um). opening=5um,class=1 and closing=5um,class=1: by
+        a ball. merge=2+3: into one class. renumber: as 1, 2, 3. Options behind a comma: class=1+2, connectivity=26, to=2.
+    output
+        Name of the new result; the result's name with "cleaned" behind it if not given.
+    overwrite
+        Replace a result of that name.
+    """
+    run("clean", text.clean, common, f"clean {result}", scan=scan, result=result, steps=step or [], output=output, overwrite=overwrite)

@@ -1,0 +1,93 @@
+"""The commands that learn from strokes: what `segment` does with them, and `train`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from lithoscope.errors import InputError, StorageError
+from lithoscope.job import Report, silent
+
+Json = dict[str, Any]
+STROKES = "strokes"
+
+
+def train(
+    scans: Sequence[str],
+    *,
+    method: str,
+    model: str,
+    strokes: Sequence[str] | str = (STROKES,),
+    settings: Mapping[str, Any] | None = None,
+    map: Sequence[str] | None = None,
+    image: str | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    report: Report = silent,
+) -> Json:
+    """Teach a method by the strokes of scans and save it as a model; answers with the run record, held-out scores under `learnt`."""
+    from lithoscope.errors import TakenError
+    from lithoscope.parameters import settings as every
+    from lithoscope.record import RunRecord
+    from lithoscope.segmenters.saving import save
+    from lithoscope.volume.scan import Scan
+
+    folder = Path(model)
+    if folder.exists() and not overwrite:
+        raise TakenError(f"{folder} exists already; give another name, or --overwrite")
+    if not scans:
+        raise InputError("no scan given; name at least one")
+    opened = [Scan.open(Path(path)) for path in scans]
+    where = [strokes] if isinstance(strokes, str) else list(strokes) or [STROKES]
+    chosen, lesson = taught(opened, method, {"seed": seed, **(settings or {})}, where, map=map, image=image, report=report)
+    first = opened[0]
+    record = RunRecord(
+        "train", method, every(chosen), {"scans": [{"uuid": s.uuid, "name": s.name, "content_hash": s.content_hash} for s in opened],
+        "image": image, "dtype": str(first.dtype)}, seed, output=folder.name, learnt={**chosen.learnt(), **lesson.scores},
+        classes=chosen.classes_.to_json(), inputs=lesson.inputs, notes=lesson.notes,
+    )  # fmt: skip
+    save(chosen, folder, overwrite=overwrite)
+    try:
+        (folder / "record.json").write_text(json.dumps(record.to_json(), indent=2), encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"the record of the model could not be written to {folder}: {error.strerror or error}") from error
+    return record.to_json()
+
+
+def taught(
+    scans: Sequence[Any],
+    method: str,
+    settings: Mapping[str, Any],
+    where: Sequence[str],
+    *,
+    map: Sequence[str] | None = None,
+    image: str | None = None,
+    report: Report = silent,
+) -> tuple[Any, Any]:
+    """A method fitted on what is painted on the scans, and its lesson."""
+    from lithoscope.labels.imports import parse_value_map
+    from lithoscope.labels.teaching import taught_by, teach
+    from lithoscope.segmenters import configured, segmenter
+
+    if not segmenter(method).needs_labels:
+        raise InputError(f"{method} does not learn from strokes; segment with it: lithoscope segment SCAN --method {method}")
+    found, classes = taught_by(scans, where, image=image, value_map=parse_value_map(map) if map else None, report=report)
+    return teach(found, configured(segmenter(method), settings), classes, report=report)
+
+
+def loaded(model: Path, scan: Any) -> tuple[Any, Any]:
+    """A saved model, and a lesson that says which of the scan's classes each of its own is and how it scored."""
+    from lithoscope.labels.classes_file import load_classes
+    from lithoscope.labels.predict import Lesson
+    from lithoscope.labels.teaching import matched
+    from lithoscope.segmenters.saving import load
+
+    method = load(model)
+    notes = [f"the model {model.name}"]
+    if method.needs_labels:
+        notes.append(matched(method.classes_, load_classes(scan)))
+    with suppress(OSError, ValueError, KeyError):
+        record = json.loads((model / "record.json").read_text(encoding="utf-8"))
+        return method, Lesson(notes=notes, inputs={"model": record["uuid"]}, scores={"held_out": record["learnt"]["held_out"]})
+    return method, Lesson(notes=notes)

@@ -1,0 +1,93 @@
+"""Features of any box of a scan, on the scan's own grid: worked out now, or taken from windows that were kept.
+
+Windows are one voxel thick and up to 256 wide, on grids that start at voxel 0, one grid across each axis: what a person looks
+at and paints on is a plane. Boxes that are thick along every axis are worked out as a whole and not kept.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lithoscope.features.base import Extractor
+from lithoscope.features.cache import FeatureCache
+from lithoscope.features.filters import FilterBank
+from lithoscope.volume.blocks import blocks, read
+from lithoscope.volume.box import Box, Triple
+
+if TYPE_CHECKING:
+    from lithoscope.volume.scan import Scan
+
+EDGE = 256
+"""How wide a window is."""
+THIN = 4
+"""A box of up to this many planes along some axis is put together from windows."""
+
+
+class ScanFeatures:
+    """The features of a scan or of one of its filtered images. `cache` is where windows are kept, or None."""
+
+    def __init__(
+        self, scan: "Scan", image: str | None = None, *, window: tuple[float, float] | None = None, cache: FeatureCache | None = None
+    ) -> None:
+        self.scan, self.image, self.cache = scan, image, cache
+        self.array = scan.array(image)
+        self.window = window or scan.window
+        self._name = f"{image or 'scan'}-{scan.content_hash[:16]}-{self.window[0]:g}-{self.window[1]:g}"
+
+    def __call__(self, box: Box, extractor: Extractor, check: Callable[[], None] = lambda: None) -> npt.NDArray[np.float32]:
+        """Features (channels, z, y, x) of a box within the scan; `check` is called between windows, and may raise to end it."""
+        axis = min(range(3), key=lambda a: (box.shape[a], a))
+        if box.shape[axis] > THIN:
+            return self.compute(box, extractor).astype(np.float32)
+        found = np.empty((extractor.channels, *box.shape), np.float32)
+        for part in windows(box, axis, self.scan.shape):
+            check()
+            common = part.intersect(box)
+            found[(slice(None), *common.within(box).slices)] = self.of_window(part, axis, extractor)[
+                (slice(None), *common.within(part).slices)
+            ]
+        return found
+
+    def of_window(self, part: Box, axis: int, extractor: Extractor) -> npt.NDArray[np.float16]:
+        """The features (channels, z, y, x) of one whole window across `axis`."""
+        if self.cache is None:
+            return self.compute(part, extractor)
+        folder, name = f"{self._name}/{extractor.key()}", window_name(part, axis)
+        found = self.cache.get(folder, name)
+        if found is None or found.shape != (extractor.channels, *part.shape):
+            found = self.compute(part, extractor)
+            self.cache.put(folder, name, found)
+        return found
+
+    def has(self, part: Box, axis: int, extractor: Extractor) -> bool:
+        """Whether a window is kept."""
+        return self.cache is not None and self.cache.has(f"{self._name}/{extractor.key()}", window_name(part, axis))
+
+    def compute(self, box: Box, extractor: Extractor) -> npt.NDArray[np.float16]:
+        """The features (channels, z, y, x) of a box, worked out now."""
+        grown = box.grow(extractor.halo())
+        image: npt.NDArray[Any] = read(self.array, grown)
+        core = box.within(grown).slices
+        if not isinstance(extractor, FilterBank):
+            voxel = None if self.scan.voxel is None else self.scan.voxel.um
+            return extractor.extract(image, self.window, voxel)[(slice(None), *core)].astype(np.float16)
+        found = np.empty((extractor.channels, *box.shape), np.float16)
+        for planes, values in extractor.prepare(image, self.window, core, origin=grown.start).pieces():
+            found[:, planes] = values.cpu().numpy()
+        return found
+
+
+def windows(box: Box, axis: int, shape: Triple) -> Iterator[Box]:
+    """The windows across `axis` that cover a box, whole ones, cut at the scan's faces."""
+    edge = [EDGE, EDGE, EDGE]
+    edge[axis] = 1
+    low = [a // e * e for a, e in zip(box.start, edge, strict=True)]
+    high = [min(-(-b // e) * e, n) for b, e, n in zip(box.stop, edge, shape, strict=True)]
+    yield from blocks(Box((low[0], low[1], low[2]), (high[0], high[1], high[2])), (edge[0], edge[1], edge[2]))
+
+
+def window_name(part: Box, axis: int) -> str:
+    """The name under which a window across `axis` is kept."""
+    return f"{'zyx'[axis]}-{part.start[0]}-{part.start[1]}-{part.start[2]}"

@@ -1,0 +1,196 @@
+"""The answer on the plane in view while somebody paints: fitted on the strokes, asked window by window, cancelled between any two.
+
+Features come from windows that are kept, so that a stroke costs a fit and an answer, not the filters again. Nothing here knows
+a window, a layer or a thread: the caller runs it where it likes and passes `check`, which raises to end it or waits to yield.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lithoscope.classes import ClassTable
+from lithoscope.features.base import Extractor
+from lithoscope.features.cache import LIMIT, FeatureCache
+from lithoscope.features.windows import ScanFeatures, windows
+from lithoscope.job import Progress
+from lithoscope.labels.grey_values import GreyValues
+from lithoscope.labels.painted import Painted
+from lithoscope.labels.predict import resolved
+from lithoscope.labels.samples import StrokeSamples, Taught, score
+from lithoscope.segmenters.base import Block, Segmenter
+from lithoscope.volume.blocks import Array3D, read
+from lithoscope.volume.box import Box
+from lithoscope.volume.scan import Scan
+
+Check = Callable[[], None]
+APART = 24
+"""Voxels between two doubtful places that are shown one after the other, and between one and what is painted."""
+AROUND = 7
+"""Doubt is averaged over squares of this edge, so that a place is doubtful and not a voxel."""
+
+
+def go_on() -> None:
+    """The check of a caller who never cancels."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The answer on a box one voxel thick: `labels` (z, y, x), 0 outside the field of view, and `certainty` 0…1 of the same shape.
+
+    Certainty is how far the best class is ahead of the second.
+    """
+
+    box: Box
+    labels: npt.NDArray[np.uint8]
+    certainty: npt.NDArray[np.float32]
+
+
+class LivePreview:
+    """One scan, one method, and what it has learnt so far. `scores` are those on held-out strokes, as `labels.samples.score` gives."""
+
+    def __init__(self, scan: Scan, method: Segmenter, *, image: str | None = None, cache: FeatureCache | None = None) -> None:
+        self.scan, self.image = scan, image
+        self.method, self.notes = resolved(scan, copy(method))
+        window = None if image is None else GreyValues(scan, image).histogram().window()
+        kept = cache or FeatureCache(scan.sidecar / "cache", limit=0 if scan.readonly else LIMIT)
+        self.features = ScanFeatures(scan, image, window=window, cache=kept)
+        self.fitted: Segmenter | None = None
+        self.painted: Painted | None = None
+        self.scores: dict[str, Any] = {}
+
+    def learn(self, labels: Array3D, classes: ClassTable, check: Check = go_on) -> None:
+        """Fit on what is painted now; until it ends, `view` answers as before."""
+        painted = Painted.of(labels, self.scan.inside if self.scan.field_of_view is not None else None)
+        samples = self._samples(painted, classes)
+        self.fitted = copy(self.method).fit(samples, report=_reporting(check))
+        self.painted = painted
+
+    def rate(self, labels: Array3D, classes: ClassTable, check: Check = go_on) -> dict[str, Any]:
+        """Score on strokes held back from a fit of its own; `missing` says what to paint when there are too few."""
+        painted = Painted.of(labels, self.scan.inside if self.scan.field_of_view is not None else None)
+        holding = self._samples(painted, classes).scored(self.method.halo(), int(getattr(self.method, "seed", 0)))
+        assert holding.split is not None
+        if holding.split.lacking:
+            self.scores = {"missing": holding.split.lacking}
+        else:
+            self.scores = score(copy(self.method).fit(holding, report=_reporting(check)), holding)
+        return self.scores
+
+    def view(self, box: Box, check: Check = go_on) -> View:
+        """The answer on a box that is one voxel thick along some axis: a plane, or the part of one that is in view."""
+        if self.fitted is None:
+            raise self.method.unfitted()
+        labels, certainty = np.zeros(box.shape, np.uint8), np.zeros(box.shape, np.float32)
+        for part in windows(box, axis_across(box), self.scan.shape):
+            check()
+            common = part.intersect(box)
+            place = common.within(box).slices
+            labels[place], certainty[place] = _best(self._scores(common))
+        inside = self.scan.inside(box)
+        if inside is not None:
+            labels *= inside
+            certainty[~inside] = 1
+        return View(box, labels, certainty)
+
+    def prepare(self, box: Box, check: Check = go_on, *, near: int = 2) -> Iterator[int]:
+        """Work out the windows that are not kept yet: of the plane in view, then of painted planes, then of those beside the view.
+
+        Yields the number of windows worked out so far, after each; the caller stops asking when it has something better to do.
+        """
+        done = 0
+        for part, axis, extractor in self._wanted(box, near):
+            check()
+            if not self.features.has(part, axis, extractor):
+                self.features.of_window(part, axis, extractor)
+                done += 1
+                yield done
+
+    def doubtful(self, views: Sequence[View], shown: Sequence[tuple[int, int, int]] = ()) -> tuple[int, int, int] | None:
+        """The place (z, y, x) of the least certain square of these views, away from what is painted and from those `shown` before."""
+        from scipy.ndimage import uniform_filter
+
+        worst: tuple[float, tuple[int, int, int]] | None = None
+        taken = [np.array(shown, np.int64).reshape(-1, 3)]
+        if self.painted is not None:
+            taken.append(self.painted.places)
+        avoided = np.concatenate(taken)
+        for view in views:
+            doubt = 1 - view.certainty
+            doubt[view.labels == 0] = 0
+            mean = uniform_filter(doubt, [min(AROUND, n) for n in doubt.shape], mode="nearest")
+            mean[view.labels == 0] = 0
+            _blank(mean, view.box, avoided)
+            place = np.unravel_index(int(mean.argmax()), mean.shape)
+            if mean[place] > 0 and (worst is None or float(mean[place]) > worst[0]):
+                z, y, x = (int(p) + a for p, a in zip(place, view.box.start, strict=True))
+                worst = (float(mean[place]), (z, y, x))
+        return None if worst is None else worst[1]
+
+    def _samples(self, painted: Painted, classes: ClassTable) -> StrokeSamples:
+        return StrokeSamples.of([Taught(self.scan, painted, self.features)], classes, self.method)
+
+    def _scores(self, box: Box) -> npt.NDArray[np.float32]:
+        assert self.fitted is not None
+        featured = bool(self.fitted.extractors())
+        grown = box if featured else box.grow(self.fitted.halo())
+        core = box.within(grown).slices
+        block = Block(
+            image=read(self.features.array, grown), core=core, window=self.features.window, origin=grown.start,
+            voxel=self.scan.voxel, source=partial(self.features, grown) if featured else None,
+        )  # fmt: skip
+        return self.fitted.scores(block)[(slice(None), *core)]
+
+    def _wanted(self, box: Box, near: int) -> Iterator[tuple[Box, int, Extractor]]:
+        axis = axis_across(box)
+        planes = [(box, axis)]
+        if self.painted is not None and len(self.painted):
+            across = self.painted.across
+            edge = [256, 256, 256]
+            edge[across] = 1
+            planes += [(part, across) for part, _ in self.painted.boxes((edge[0], edge[1], edge[2]))]
+        for step in [s for n in range(1, near + 1) for s in (n, -n)]:
+            by = [0, 0, 0]
+            by[axis] = step
+            moved = box.shift((by[0], by[1], by[2])).intersect(self.scan.box)
+            planes += [(moved, axis)] if moved.size else []
+        for extractor in self.method.extractors():
+            for plane, across in planes:
+                for part in windows(plane, across, self.scan.shape):
+                    yield part, across, extractor
+
+
+def axis_across(box: Box) -> int:
+    """The axis along which a box is thinnest."""
+    return min(range(3), key=lambda a: (box.shape[a], a))
+
+
+def _best(scores: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """The best class 1…n by scores (classes, …), the first of equals, and how far it is ahead of the second."""
+    best, first, second = np.ones(scores.shape[1:], np.uint8), scores[0].copy(), np.zeros(scores.shape[1:], np.float32)
+    for c in range(1, len(scores)):
+        ahead = scores[c] > first
+        best[ahead] = c + 1
+        np.maximum(second, np.minimum(first, scores[c]), out=second)
+        np.maximum(first, scores[c], out=first)
+    return best, first - second
+
+
+def _blank(mean: npt.NDArray[np.float32], box: Box, places: npt.NDArray[np.int64]) -> None:
+    """Put 0 around places (n, 3) near a box."""
+    start, stop = np.array(box.start), np.array(box.stop)
+    close = ((places >= start - APART) & (places < stop + APART)).all(axis=1)
+    for place in np.unique(places[close] // 8, axis=0) * 8 + 4:
+        z, y, x = (slice(max(0, int(p - a) - APART), max(0, int(p - a) + APART + 1)) for p, a in zip(place, start, strict=True))
+        mean[z, y, x] = 0
+
+
+def _reporting(check: Check) -> Callable[[Progress], None]:
+    def report(progress: Progress) -> None:
+        check()
+
+    return report

@@ -1,0 +1,181 @@
+"""The forest as a person meets it: taught by strokes, scored, saved, moved to other scans, watched while painting."""
+
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch, of the extra networks, is not installed")
+
+from lithoscope.classes import ClassTable  # noqa: E402
+from lithoscope.cli.commands import command  # noqa: E402
+from lithoscope.errors import InputError  # noqa: E402
+from lithoscope.features.cache import FeatureCache  # noqa: E402
+from lithoscope.features.windows import ScanFeatures  # noqa: E402
+from lithoscope.job import Cancelled  # noqa: E402
+from lithoscope.labels.classes_file import save_classes  # noqa: E402
+from lithoscope.labels.live import LivePreview  # noqa: E402
+from lithoscope.labels.results import open_result  # noqa: E402
+from lithoscope.labels.strokes import strokes  # noqa: E402
+from lithoscope.segmenters import configured, segmenter  # noqa: E402
+from lithoscope.volume.box import Box  # noqa: E402
+
+CLASSES = ClassTable().add("pore").add("grain")
+
+
+def rock(folder, name, seed, shape=(10, 120, 140)):
+    """A scan of stripes of the same mean grey value, one smooth and one grainy, and its truth."""
+    from lithoscope.volume.convert import import_scan
+
+    rng = np.random.default_rng(seed)
+    truth = np.ones(shape, np.uint8) + (np.arange(shape[2]) // 35 % 2).astype("u1")
+    image = np.where(truth == 1, rng.normal(100, 5, shape), rng.normal(110, 40, shape)).clip(0, 255).astype("u1")
+    np.save(folder / f"{name}.npy", image)
+    scan = import_scan(folder / f"{name}.npy", folder / f"{name}.zarr", field_of_view=None)
+    save_classes(scan, CLASSES)
+    return scan, truth
+
+
+def paint(scan, truth, z=5, count=12, seed=0):
+    rng = np.random.default_rng(seed)
+    with strokes(scan) as store:
+        for _ in range(count):
+            y, x = rng.integers(4, 110), rng.integers(4, 130)
+            box = Box((z, y, x), (z + 1, y + 5, x + 6))
+            store.write(box, truth[box.slices] == truth[z, y, x], np.uint8(truth[z, y, x]))
+
+
+@pytest.fixture(scope="module")
+def painted(tmp_path_factory):
+    scan, truth = rock(tmp_path_factory.mktemp("forest"), "rock", 0)
+    paint(scan, truth, count=30)
+    return scan, truth
+
+
+def test_strokes_on_one_plane_segment_the_volume(painted):
+    scan, truth = painted
+    record = command("segment")([str(scan.path)], method="forest", output="f", settings={"dimensions": "2"})
+    assert (open_result(scan, "f").array[...] == truth).mean() > 0.85
+    assert set(record["learnt"]["voxels"]) == {"pore", "grain"}
+    assert record["learnt"]["held_out"].keys() & {"mean_iou", "missing"}
+    assert record["inputs"]
+    assert [c["name"] for c in record["classes"]["classes"]] == ["pore", "grain"]
+
+
+def test_a_model_goes_to_another_scan_with_its_class_names(painted, tmp_path):
+    scan, _ = painted
+    other, truth = rock(tmp_path, "other", 1)
+    save_classes(other, ClassTable().add("Grain").add("pore"))
+    trained = command("train")([str(scan.path)], method="forest", model=str(tmp_path / "m"), settings={"dimensions": 2})
+    assert json.loads((tmp_path / "m" / "record.json").read_text())["uuid"] == trained["uuid"]
+    record = command("segment")([str(other.path)], model=str(tmp_path / "m"), output="moved", seed=7)
+    assert (open_result(other, "moved").array[...] == truth).mean() > 0.85
+    assert any("1 pore is its 2 pore, 2 grain is its 1 Grain" in note for note in record["notes"])
+    assert record["inputs"]["model"] == trained["uuid"]
+    assert not list(tmp_path.rglob("*.pkl"))
+
+
+def test_several_scans_teach_one_model_by_class_name(tmp_path):
+    a, truth_a = rock(tmp_path, "a", 0)
+    b, truth_b = rock(tmp_path, "b", 3)
+    paint(a, truth_a)
+    save_classes(b, ClassTable().add("grain").add("pore"))
+    paint(b, 3 - truth_b)
+    record = command("train")([str(a.path), str(b.path)], method="forest", model=str(tmp_path / "m"), settings={"dimensions": 2})
+    assert len(record["inputs"]) == 2
+    assert list(record["learnt"]["voxels"]) == ["pore", "grain"]
+    command("segment")([str(b.path)], model=str(tmp_path / "m"), output="r")
+    assert (open_result(b, "r").array[...] == truth_b).mean() > 0.85
+
+
+def test_one_class_is_not_enough(tmp_path):
+    scan, _ = rock(tmp_path, "one", 0)
+    with strokes(scan) as store:
+        store.write(Box((1, 1, 1), (2, 9, 9)), None, np.uint8(1))
+    with pytest.raises(InputError, match="only pore is painted"):
+        command("segment")([str(scan.path)], method="forest")
+
+
+def test_scales_in_micrometres_need_a_voxel_size(painted):
+    scan, _ = painted
+    with pytest.raises(InputError, match="no voxel size"):
+        command("segment")([str(scan.path)], method="forest", output="um", settings={"unit": "um"})
+
+
+def test_features_do_not_depend_on_where_they_come_from(painted, tmp_path):
+    scan, _ = painted
+    bank = configured(segmenter("forest"), {"dimensions": 3}).bank
+    box = Box((4, 10, 20), (6, 70, 100))
+    computed = ScanFeatures(scan)(box, bank)
+    kept = ScanFeatures(scan, cache=FeatureCache(tmp_path, spare=0))
+    assert np.allclose(kept(box, bank), computed, atol=1e-3)
+    again = ScanFeatures(scan, cache=FeatureCache(tmp_path, spare=0))
+    assert np.array_equal(again(box, bank), kept(box, bank))
+
+
+def test_the_preview_is_the_result_to_be(painted):
+    scan, _ = painted
+    command("segment")([str(scan.path)], method="forest", output="whole", overwrite=True, settings={"dimensions": "2"})
+    live = LivePreview(scan, configured(segmenter("forest"), {"dimensions": 2}))
+    with strokes(scan, readonly=True) as store:
+        live.learn(store, CLASSES)
+        scores = live.rate(store, CLASSES)
+    for box in (Box((3, 0, 0), (4, 120, 140)), Box((0, 60, 0), (10, 61, 140)), Box((0, 0, 99), (10, 120, 100))):
+        view = live.view(box)
+        assert (view.labels == open_result(scan, "whole").array[box.slices]).mean() > 0.999
+        assert view.certainty.min() >= 0
+        assert view.certainty.max() <= 1
+    assert scores.keys() & {"mean_iou", "missing"}
+
+
+def test_doubtful_places_are_apart_and_away_from_the_paint(painted):
+    scan, _ = painted
+    live = LivePreview(scan, configured(segmenter("forest"), {"dimensions": 2}))
+    with strokes(scan, readonly=True) as store:
+        live.learn(store, CLASSES)
+    view = live.view(Box((8, 0, 0), (9, 120, 140)))
+    first = live.doubtful([view])
+    second = live.doubtful([view], [first])
+    assert first[0] == second[0] == 8
+    assert max(abs(a - b) for a, b in zip(first, second, strict=True)) >= 24
+    assert view.certainty[0, first[1], first[2]] < view.certainty.mean() + 0.5
+
+
+def test_the_preview_stops_between_windows(painted):
+    scan, _ = painted
+    live = LivePreview(scan, configured(segmenter("forest"), {"dimensions": 2}))
+
+    def cancel():
+        raise Cancelled
+
+    with strokes(scan, readonly=True) as store:
+        with pytest.raises(Cancelled):
+            live.learn(store, CLASSES, cancel)
+        assert live.fitted is None
+        live.learn(store, CLASSES)
+    with pytest.raises(Cancelled):
+        live.view(Box((3, 0, 0), (4, 120, 140)), cancel)
+
+
+def test_windows_are_made_ready_plane_in_view_first(tmp_path):
+    scan, truth = rock(tmp_path, "w", 5)
+    paint(scan, truth, z=2)
+    live = LivePreview(scan, configured(segmenter("forest"), {"dimensions": 2}))
+    live.features.cache.spare = 0
+    view = Box((7, 0, 0), (8, 120, 140))
+    extractor = live.method.extractors()[0]
+    made = live.prepare(view, near=1)
+    next(made)
+    assert live.features.has(view, 0, extractor)
+    assert sum(1 for _ in made) == 2
+    assert not list(live.prepare(view, near=1))
+
+
+def test_a_long_stroke_does_not_drown_a_short_one():
+    from lithoscope.segmenters.strokes import MOST_OF_A_STROKE, Chosen, balanced
+
+    labels = np.array([1] * 5000 + [2] * 40)
+    chosen = balanced(Chosen(np.zeros((5040, 2), np.float32), labels, labels, np.ones(5040)), 0)
+    assert (chosen.labels == 1).sum() == MOST_OF_A_STROKE
+    assert (chosen.labels == 2).sum() == 40
+    assert np.isclose(chosen.weights[chosen.labels == 1].sum(), chosen.weights[chosen.labels == 2].sum())
