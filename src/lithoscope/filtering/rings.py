@@ -1,5 +1,7 @@
 """Ring removal: what is the same all around the rotation axis is taken away."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -17,6 +19,9 @@ from lithoscope.volume.box import Box, Triple
 
 Profile = npt.NDArray[np.float64]
 
+MOST_WORKERS = 4
+AT_ONCE = 1 << 24
+"""Planes are judged side by side while they hold no more voxels than this together."""
 REACH = 6
 """How far around a voxel its phase's grey level is looked for."""
 ALIKE = 3.0
@@ -62,10 +67,16 @@ class Rings(Filter):
         side = self.slices // 2 if not survey.scan.separate_slices else 0
         wanted = range(max(z.start - side, 0), min(z.stop + side, depth))
         found: list[tuple[Profile, Profile]] = []
-        for first, slab, valid in survey.slabs(wanted):
-            for n, (plane, known) in enumerate(zip(slab, valid, strict=True)):
-                report(Progress(first + n - wanted.start, len(wanted), "looking for rings"))
-                found.append(_profile(values.centred(plane[None], known[None]), known, radius, max(noise / values.unit, 1e-4)))
+
+        def judged(plane: npt.NDArray[Any], known: npt.NDArray[np.bool_]) -> tuple[Profile, Profile]:
+            return _profile(values.centred(plane[None], known[None]), known, radius, max(noise / values.unit, 1e-4))
+
+        workers = max(1, min(os.cpu_count() or 1, MOST_WORKERS, AT_ONCE // (height * width)))
+        with ThreadPoolExecutor(workers, thread_name_prefix="rings") as pool:
+            for _, slab, valid in survey.slabs(wanted):
+                for start in range(0, len(slab), workers):
+                    report(Progress(len(found), len(wanted), "looking for rings"))
+                    found += pool.map(judged, slab[start : start + workers], valid[start : start + workers])
         rows = []
         for place in z:
             near = found[max(place - side, wanted.start) - wanted.start : min(place + side + 1, wanted.stop) - wanted.start]
