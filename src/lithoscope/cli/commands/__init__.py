@@ -28,6 +28,11 @@ COMMANDS = {
     "labels_delete": "results:labels_delete",
     "export": "results:export",
     "measure": "results:measure",
+    "compare": "judging:compare",
+    "report": "judging:report",
+    "backbones": "backbones:backbones",
+    "pretrain": "backbones:pretrain",
+    "evaluate_backbone": "backbones:evaluate_backbone",
     "clean": "cleaning:clean",
     "doctor": "machine:doctor",
 }

@@ -1,0 +1,121 @@
+"""The recipe of the backbone that ships, `lithoscope-tiny`: from the folder of shared scans to weights.
+
+    python benchmarks/pretrain_tiny.py ../shared/data OUT --stage mae --steps 4000
+    python benchmarks/pretrain_tiny.py ../shared/data OUT2 --stage dino --steps 1500 --start OUT
+    python benchmarks/pretrain_tiny.py ../shared/data OUT2 --stage finish          # half precision, PCA basis, checksum
+
+Stopped and started again it goes on where it was. Neither the fossils, nor the battery and sandstone that the tables are
+scored on, nor anything else under `labelled/` and `retrieval/` is read.
+"""
+
+import argparse
+import io
+import signal
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+sys.path.insert(0, str(Path(__file__).parent))
+from pretrain_structures import scanned, structures
+
+ORIGINS = {
+    "soil": "EMSL-Computing/Pore2Chip (MIT)",
+    "sand": "heprom/pymicro (MIT)",
+    "cement": "qim-center/qim3d (MIT)",
+    "bone": "qim-center/qim3d (MIT)",
+    "polymer": "rshkarin/quanfima (MIT)",
+    "berea": "geometry: LukasMosser/PorousMediaGan (MIT), scan by Imperial College",
+    "electrode": "geometry: tldr-group/taufactor (MIT)",
+}
+"""What real data the weights have seen, and under which licence."""
+
+
+def volumes(data: Path) -> dict[str, npt.NDArray[Any]]:
+    """The shared scans that the backbone may learn from, as they are."""
+    from tifffile import imread
+
+    folder = data / "volumes"
+    soil = np.stack([imread(p) for p in sorted((folder / "soil_500x500_slices").glob("*.tif*"))])
+    return {
+        "soil": soil,
+        "sand": np.fromfile(folder / "sand_200x200x100_uint8.raw", np.uint8).reshape(100, 200, 200),
+        "cement": imread(folder / "cement_128x128x128.tif"),
+        "bone": imread(folder / "bone_128x128x128.tif"),
+        "polymer": np.fromfile(folder / "polymer3d_8bit_128x128x128.raw", np.uint8).reshape(128, 128, 128),
+    }
+
+
+def geometries(data: Path) -> dict[str, npt.NDArray[np.uint8]]:
+    """Phases 0, 1 … of the shared geometries."""
+    from tifffile import imread
+
+    with zipfile.ZipFile(data / "geometry" / "berea_400.zip") as archive:
+        name = next(n for n in archive.namelist() if n.lower().endswith((".tif", ".tiff", ".raw")))
+        content = archive.read(name)
+    berea = np.frombuffer(content, np.uint8).reshape(400, 400, 400) if name.endswith(".raw") else imread(io.BytesIO(content))
+    electrode = imread(data / "geometry" / "electrode.tiff")
+    return {"berea": (berea > 0).astype(np.uint8)[:200, :200, :200], "electrode": (electrode // 85).astype(np.uint8)[:200, :200, :200]}
+
+
+def training_scans(data: Path, simulated: int) -> dict[str, npt.NDArray[Any]]:
+    """Everything the weights are taught on, by name."""
+    found: dict[str, npt.NDArray[Any]] = dict(volumes(data))
+    for name, truth in geometries(data).items():
+        for i in range(2):
+            found[f"{name}-{i}"] = scanned(truth, np.random.default_rng((11, i, len(name))))
+    return found | structures(simulated)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--stage", choices=["mae", "dino", "finish"], default="mae")
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--start", type=Path)
+    parser.add_argument("--patch", type=int, default=8)
+    parser.add_argument("--position", choices=["conv", "none", "learned"], default="conv")
+    parser.add_argument("--simulated", type=int, default=40)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=2, help="threads that share a batch; the weights do not depend on them")
+    given = parser.parse_args()
+
+    import torch
+
+    from lithoscope.features.vit import VitConfig
+    from lithoscope.training.selfsupervised.crops import Source
+    from lithoscope.training.selfsupervised.loop import Plan, Schedule, pretrain
+
+    torch.set_num_threads(1)
+    scans = training_scans(given.data, given.simulated)
+    if given.stage == "finish":
+        from lithoscope.features.basis import finish
+
+        finish(given.output, scans)
+        return
+    sources = [Source.of(array, name) for name, array in scans.items()]
+    network = VitConfig(patch=given.patch, channels=1, image_size=14 * given.patch, position=given.position, mean=(0.5,), std=(0.25,))
+    mae = given.stage == "mae"
+    plan = Plan(
+        objective=given.stage,
+        network=network,
+        schedule=Schedule(steps=given.steps, batch=given.batch or (32 if mae else 16), rate=8e-4 if mae else 3e-4),
+        side=12 * given.patch,
+        local_side=6 * given.patch,
+    )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    start = None
+    if given.start:
+        from lithoscope.features.backbones import open_backbone
+
+        start = open_backbone(given.start).network
+    pretrain(sources, given.output, plan, start=start, device=given.device, workers=given.threads)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Tokens of a whole scan, computed once and kept at token resolution beside it, where any block is read from them.
+
+A cache is named by the scan's content, the image and the extractor's key; it can be deleted at any time. One array an axis,
+(planes, rows, columns, channels) in half precision; a killed run goes on after the last plane that it wrote.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from lithoscope.errors import InputError, ResourceError
+from lithoscope.features.base import Extractor
+from lithoscope.features.tokens import Tokens
+from lithoscope.job import Progress, Report, silent
+from lithoscope.volume.box import Box
+from lithoscope.volume.scan import Scan
+
+PLANES = 8
+"""How many planes lie in one chunk, are computed together and written together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What making the cache will take."""
+
+    seconds: float
+    disk_bytes: int
+
+
+@dataclass(frozen=True)
+class TokenCache:
+    """The tokens of one image of a scan by one extractor. Calling it gives the features of a box, as the engine asks for them."""
+
+    scan: Scan
+    tokens: Tokens
+    image: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return self.scan.sidecar / "cache" / f"tokens-{self.image or 'scan'}-{self.scan.content_hash[:12]}-{self.tokens.key()}"
+
+    def shape(self, axis: int) -> tuple[int, int, int, int]:
+        """The shape of the array of planes across an axis."""
+        rows, columns = (self.tokens.grid.count(s) for i, s in enumerate(self.scan.shape) if i != axis)
+        return (self.scan.shape[axis], rows, columns, self.tokens.width)
+
+    @property
+    def bytes(self) -> int:
+        """How much disk it takes, at most."""
+        return sum(2 * int(np.prod(self.shape(axis))) for axis in self.tokens.axes)
+
+    @property
+    def complete(self) -> bool:
+        return all(self._done(axis) >= self.scan.shape[axis] for axis in self.tokens.axes)
+
+    def _about(self, axis: int) -> Path:
+        return self.folder / f"{'zyx'[axis]}.json"
+
+    def _done(self, axis: int) -> int:
+        path = self._about(axis)
+        return int(json.loads(path.read_text(encoding="utf-8"))["planes"]) if path.exists() else 0
+
+    def estimate(self) -> Estimate:
+        """Seconds, from one plane in the middle of each axis, and bytes."""
+        seconds = 0.0
+        for axis in self.tokens.axes:
+            start = time.perf_counter()
+            self._planes(axis, self.scan.shape[axis] // 2, self.scan.shape[axis] // 2 + 1)
+            seconds += (time.perf_counter() - start) * self.scan.shape[axis]
+        return Estimate(seconds, self.bytes)
+
+    def make(self, report: Report = silent) -> "TokenCache":
+        """Compute what is missing of it."""
+        if self.scan.separate_slices and self.tokens.plane != "z":
+            raise InputError(f"the slices of {self.scan.name} are separate images; use plane=z")
+        if self.complete:
+            return self
+        import psutil
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        free = psutil.disk_usage(str(self.folder)).free
+        if free < self.bytes:
+            raise ResourceError(f"the tokens need up to {self.bytes >> 20} MB of disk, but only {free >> 20} MB are free; free some space")
+        total = sum(self.scan.shape[axis] for axis in self.tokens.axes)
+        before = 0
+        for axis in self.tokens.axes:
+            array = self._array(axis, create=True)
+            size = self.scan.shape[axis]
+            for first in range(self._done(axis) // PLANES * PLANES, size, PLANES):
+                last = min(first + PLANES, size)
+                array[first:last] = self._planes(axis, first, last)
+                self._mark(axis, last)
+                report(Progress(before + last, total, f"tokens of {self.scan.name}, planes across {'zyx'[axis]}"))
+            before += size
+        return self
+
+    def _mark(self, axis: int, planes: int) -> None:
+        partial = self._about(axis).with_suffix(".partial")
+        partial.write_text(json.dumps({"planes": planes, "key": self.tokens.key()}), encoding="utf-8")
+        partial.replace(self._about(axis))
+
+    def _planes(self, axis: int, first: int, last: int) -> npt.NDArray[np.float16]:
+        array = self.scan.array(self.image)
+        slab = np.asarray(array[tuple(slice(first, last) if a == axis else slice(None) for a in range(3))])
+        made = [self.tokens.of_plane(np.take(slab, i, axis), self.scan.window) for i in range(last - first)]
+        return np.stack(made).astype(np.float16)
+
+    def _array(self, axis: int, create: bool = False) -> Any:
+        import zarr
+
+        path, shape = self.folder / "zyx"[axis], self.shape(axis)
+        if not create or (path / "zarr.json").exists():
+            return zarr.open_array(path, mode="r+" if create else "r")
+        chunks = (PLANES, min(shape[1], 64), min(shape[2], 64), shape[3])
+        return zarr.create_array(path, shape=shape, chunks=chunks, dtype="float16", overwrite=True)
+
+    def __call__(self, box: Box, extractor: Extractor) -> npt.NDArray[np.float32]:
+        """Features (channels, z, y, x) of a box; where it reaches beyond the scan, those of the nearest voxel in it."""
+        if not isinstance(extractor, Tokens):
+            raise InputError(f"this cache holds tokens, not {type(extractor).__name__}")
+        inner = box.intersect(Box.whole(self.scan.shape))
+        made = np.concatenate([self._features(inner, axis) for axis in self.tokens.axes])
+        beyond = [(i - b, e - j) for b, e, i, j in zip(box.start, box.stop, inner.start, inner.stop, strict=True)]
+        return np.pad(made, ((0, 0), *beyond), mode="edge") if any(a or b for a, b in beyond) else made
+
+    def _features(self, box: Box, axis: int) -> npt.NDArray[np.float32]:
+        """Channels (width, z, y, x) from the planes across one axis."""
+        grid, others = self.tokens.grid, [a for a in range(3) if a != axis]
+        ranges = [(box.start[a], box.stop[a]) for a in others]
+        r0, r1, vertical = grid.weights(*ranges[0], self.shape(axis)[1])
+        c0, c1, across = grid.weights(*ranges[1], self.shape(axis)[2])
+        tokens = np.asarray(self._array(axis)[box.start[axis] : box.stop[axis], r0:r1, c0:c1], np.float32)
+        fine = np.einsum("yr,prcd,xc->dpyx", vertical, tokens, across, optimize=True)
+        return cast(npt.NDArray[np.float32], np.moveaxis(fine, 1, 1 + axis))

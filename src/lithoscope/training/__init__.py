@@ -1,0 +1,1 @@
+"""What the networks share: how they are taught. Its modules import torch as they load; import them inside functions."""
