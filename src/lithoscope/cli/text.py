@@ -73,6 +73,21 @@ def clean(answer: Json) -> str:
     return table(rows)
 
 
+def separate(answer: Json) -> str:
+    """How many grains, how large, and where their table is."""
+    about, unit = answer["summary"], answer["summary"]["unit"]
+    rows = [
+        ("result", str(answer["output"])),
+        ("grains", f"{about['grains']} ({about['cut']} of them cut by the faces)"),
+        ("diameter", f"{about['mean_diameter']:.4g} {unit} on average"),
+        ("by volume", ", ".join(f"{q} {about[q]:.4g} {unit}" for q in ("d10", "d50", "d90"))),
+        ("sphericity", f"{about['mean_sphericity']:.3f} on average"),
+        ("contacts", f"{about['mean_contacts']:.2f} a grain on average"),
+        ("tables", ", ".join(answer["files"])),
+    ]
+    return table(rows + [("note", note) for note in answer["notes"]])
+
+
 def labels(answer: Json) -> str:
     """The results of a scan, one a line."""
     if not answer["results"]:

@@ -65,7 +65,7 @@ class BlockWork:
         found = np.zeros(box.shape, np.uint8)
         for part in blocks(box, self.piece):
             grown = part.grow(halo)
-            inside, place = self._inside(grown), part.within(grown).slices
+            inside, place = self.scan.inside(grown), part.within(grown).slices
             image = read(self.scan.array(self.image), grown)
             block = Block(image=image, core=place, window=self.window, origin=grown.start, inside=inside, voxel=self.scan.voxel)
             scores = np.nan_to_num(self.method.scores(block)[column][place])
@@ -73,7 +73,7 @@ class BlockWork:
         return found
 
     def _answer(self, core: Box, grown: Box, image: npt.NDArray[Any]) -> Labels:
-        inside = self._inside(grown)
+        inside = self.scan.inside(grown)
         place = core.within(grown).slices
         core_inside = None if inside is None else inside[place]
         if core_inside is not None and not core_inside.any():
@@ -97,35 +97,11 @@ class BlockWork:
                 labels[lost] = 0
         return labels
 
-    def _inside(self, box: Box) -> npt.NDArray[np.bool_] | None:
-        if self.scan.field_of_view is None:
-            return None
-        if box.intersect(Box.whole(self.scan.shape)) == box:
-            return self.scan.inside(box)
-        found = read(_FieldOfViewArray(self.scan), box)
-        return None if found.all() else found
-
 
 def check_there(scan: Scan) -> None:
     """Refuse to go on with a scan that was deleted or moved: its missing chunks would read as zeros."""
     if not any((scan.path / mark).exists() for mark in ("zarr.json", ".zgroup", ".zattrs")):
         raise MissingError(f"the scan {scan.path} is gone; put it back and resume")
-
-
-class _FieldOfViewArray:
-    """The field of view as an array, so that it is reflected at the faces just as the image is."""
-
-    dtype = np.dtype(np.bool_)
-
-    def __init__(self, scan: Scan) -> None:
-        self._scan = scan
-        self.shape = scan.shape
-
-    def __getitem__(self, key: tuple[slice, slice, slice]) -> npt.NDArray[np.bool_]:
-        (a, b, c), (d, e, f) = (s.start for s in key), (s.stop for s in key)
-        box = Box((a, b, c), (d, e, f))
-        inside = self._scan.inside(box)
-        return np.ones(box.shape, np.bool_) if inside is None else inside
 
 
 def _rebuilt(

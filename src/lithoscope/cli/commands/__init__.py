@@ -34,6 +34,7 @@ COMMANDS = {
     "pretrain": "backbones:pretrain",
     "evaluate_backbone": "backbones:evaluate_backbone",
     "clean": "cleaning:clean",
+    "separate": "cleaning:separate",
     "doctor": "machine:doctor",
 }
 """Where each command is, by the name that the worker process knows it by; a file is imported when one of its commands is asked for."""
