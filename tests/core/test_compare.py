@@ -276,7 +276,9 @@ def test_a_taught_method_answers_in_the_painted_classes(painted, monkeypatch):
 
         name = "taught"
         needs_labels = True
-        classes_ = property(lambda self: ClassTable.of([Class(1, "pore", "#3b7dd8"), Class(2, "clay", "#e69f00"), Class(3, "grain", "#2ca25f")]))
+        classes_ = property(
+            lambda self: ClassTable.of([Class(1, "pore", "#3b7dd8"), Class(2, "clay", "#e69f00"), Class(3, "grain", "#2ca25f")])
+        )
 
     monkeypatch.setitem(REGISTRY, "taught", Taught)
     found = compare(painted[0], methods=["otsu", "taught:classes=3"], name="told", processes=False)["methods"]
