@@ -13,8 +13,8 @@ from itertools import permutations
 from pathlib import Path
 
 import numpy as np
-from forest_accuracy import PIXELS, SETS, asked, brush
 
+from forest_accuracy import PIXELS, SETS, asked, brush
 from lithoscope.classes import ClassTable
 from lithoscope.labels.heldout import held_out
 from lithoscope.labels.painted import Painted

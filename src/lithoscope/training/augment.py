@@ -1,7 +1,8 @@
 """What may differ between two looks at the same place of a scan, for crops in planes (n, c, y, x) and in space (n, c, z, y, x).
 
-Brightness, contrast and gamma are the same for all channels of a crop, and there is no hue. They move by a third: with few strokes
-a network that leans on exact grey values does worse on other slices of the same scan. Turning and bending resample the image, which smooths its noise, so most crops are flipped and turned by right angles.
+Brightness, contrast and gamma are the same for all channels of a crop, and there is no hue. They move by a third: with few
+strokes a network that leans on exact grey values does worse on other slices of the same scan. Turning and bending resample the
+image, which smooths its noise, so most crops are flipped and turned by right angles alone.
 """
 
 from dataclasses import dataclass
