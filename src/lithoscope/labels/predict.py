@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from copy import copy
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar
 
+from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError, LithoscopeError, MissingError, NotFittedError, TakenError
 from lithoscope.job import Cancelled, Progress, Report, silent
 from lithoscope.labels import results
@@ -33,16 +34,24 @@ TIMED = 8
 SAME = ("content_hash", "image", "image_run", "box", "field_of_view")
 """What of its source a run must have in common with the one that it takes up."""
 
+CLASS_MAP = "class_map"
+"""Where a record keeps, under `learnt`, which class each of the method's own became."""
+
 Method = TypeVar("Method", bound=Segmenter)
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """How a method was taught: its scores on held-out strokes, digests of what it learnt from, and the reasons of choices made."""
+    """How a method was taught: its scores on held-out strokes, digests of what it learnt from, and the reasons of choices made.
+
+    `classes` and `mapping` say which of a scan's classes each of the method's own is; without them, its own are written.
+    """
 
     scores: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    classes: ClassTable | None = None
+    mapping: Mapping[int, int] = field(default_factory=dict)
 
 
 def segment(
@@ -84,12 +93,12 @@ def segment(
             method = fitted(method, samples or GreyValues(scan, image), report)
             draft = replace(
                 draft,
-                learnt={**method.learnt(), **lesson.scores},
-                classes=method.classes_.to_json(),
+                learnt={**method.learnt(), **lesson.scores, **_class_map(lesson)},
+                classes=(lesson.classes or method.classes_).to_json(),
                 notes=notes + _notes(scan, method, box),
             )
             share = _ready(scan, method, image, box, memory, source)
-            writer = results.create(scan, output, draft, method.classes_, overwrite=overwrite)
+            writer = results.create(scan, output, draft, lesson.classes or method.classes_, overwrite=overwrite)
             saving.save(method, scan.sidecar / "runs" / draft.uuid / "model", overwrite=True)
         else:
             _check_same(writer.record, draft)
@@ -97,7 +106,7 @@ def segment(
             if hasattr(method, "device"):
                 method.device = getattr(begun, "device", "auto")
             share = allot(scan, method, scan.array(image).dtype.itemsize, memory)
-        work = BlockWork(scan, method, share.piece, window_of(scan, image), image, source)
+        work = BlockWork(scan, method, share.piece, window_of(scan, image), image, source, mapping_of(writer.record))
         _run(work, writer, share, report)
         check_there(scan)
         record = replace(writer.record, seconds=round(writer.record.seconds + time.perf_counter() - start, 3))
@@ -106,6 +115,15 @@ def segment(
         if writer is not None:
             writer.close()
     return record
+
+
+def mapping_of(record: RunRecord) -> dict[int, int]:
+    """Which class of the result each of the method's own is; empty where they are the same."""
+    return {int(own): int(id) for own, id in record.learnt.get(CLASS_MAP, {}).items()}
+
+
+def _class_map(lesson: Lesson) -> dict[str, dict[str, int]]:
+    return {CLASS_MAP: {str(own): id for own, id in lesson.mapping.items()}} if lesson.mapping else {}
 
 
 def estimate(
