@@ -15,7 +15,7 @@ from lithoscope.job import Progress, Report, silent
 from lithoscope.labels.results import delete, results
 from lithoscope.labels.samples import Taught
 from lithoscope.measure.agreement import flat_edge
-from lithoscope.parameters import configured
+from lithoscope.parameters import configured, parameters
 from lithoscope.record import now, versions
 from lithoscope.segmenters.base import REGISTRY
 from lithoscope.volume.blocks import blocks
@@ -147,6 +147,8 @@ def _line(scan: Scan, entry: Entry, protocols: Sequence[Protocol], output: str, 
     kind = REGISTRY[entry.method]
     line |= {"title": kind.title, "needs_labels": kind.needs_labels, "settings_given": dict(entry.given)}
     runs: list[dict[str, Any]] = []
+    if protocols[0].truth is not None and "seed" not in {p.name for p in parameters(kind)}:
+        protocols = protocols[:1]  # nothing about it is left to chance
     try:
         for number, protocol in enumerate(protocols):
             told = _part(report, number, len(protocols), "" if len(protocols) == 1 else f"seed {protocol.seed}")
