@@ -73,7 +73,7 @@ def restricted(
     labels: EditableArray | None = None,
     over: Collection[int] | None = None,
 ) -> Edit:
-    """The edit where grey lies within `between` (both ends included) and the label is one of `over`; what is not given does not restrict."""
+    """The edit where grey lies within `between`, both ends included, and the label is one of `over`, as far as these are given."""
     mask = edit.mask
     if between is not None and grey is not None:
         values = read(grey, edit.box)
