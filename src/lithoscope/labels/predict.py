@@ -107,7 +107,7 @@ def segment(
                 method.device = getattr(begun, "device", "auto")
             share = allot(scan, method, scan.array(image).dtype.itemsize, memory)
         work = BlockWork(scan, method, share.piece, window_of(scan, image), image, source, mapping_of(writer.record))
-        _run(work, writer, share.workers, report)
+        _run(work, writer, share, report)
         check_there(scan)
         record = replace(writer.record, seconds=round(writer.record.seconds + time.perf_counter() - start, 3))
         writer.finish(record)
@@ -206,7 +206,7 @@ def _ready(scan: Scan, method: Segmenter, image: str | None, box: Box | None, me
 def _timed(scan: Scan, method: Segmenter, image: str | None, box: Box | None, memory: int, source: FeatureSource | None) -> Estimate:
     share = allot(scan, method, scan.array(image).dtype.itemsize, memory)
     work = BlockWork(scan, method, share.piece, window_of(scan, image), image, source)
-    todo = blocks(box or scan.box, scan.shard)
+    todo = blocks(box or scan.box, share.piece if method.widest() else scan.shard)
     middle = max(todo, key=lambda b: (b.size, -abs(todo.index(b) - len(todo) // 2)))
     start = time.perf_counter()
     labels = work(middle)
@@ -216,10 +216,15 @@ def _timed(scan: Scan, method: Segmenter, image: str | None, box: Box | None, me
     return Estimate((answered + writing) * scale, int(size * scale * LEVELS), share.bytes)
 
 
-def _run(work: BlockWork, writer: ResultWriter, workers: int, report: Report) -> None:
-    """Do all blocks that are not finished, several at a time, each read, answered and written by one thread."""
-    todo = blocks(writer.box, work.scan.shard)
-    waiting = iter([block for block in todo if writer.number(block) not in writer.finished])
+def _run(work: BlockWork, writer: ResultWriter, share: Allotment, report: Report) -> None:
+    """Do all blocks that are not finished, several at a time, each read, answered and written, shard by shard, by one thread."""
+    shard, workers = work.scan.shard, share.workers
+    todo = blocks(writer.box, shard)
+
+    def unfinished(block: Box) -> list[Box]:
+        return [part for part in blocks(block, shard) if writer.number(part) not in writer.finished]
+
+    waiting = iter([block for block in blocks(writer.box, share.block) if unfinished(block)])
     stop = threading.Event()
     message = f"segmenting with {work.method.name}"
 
@@ -227,30 +232,34 @@ def _run(work: BlockWork, writer: ResultWriter, workers: int, report: Report) ->
         if stop.is_set():
             raise Cancelled
 
-    def one(block: Box) -> Box:
+    def one(block: Box) -> list[Box]:
         check()
-        writer.write(block, work(block, check))
-        return block
+        labels, parts = work(block, check), unfinished(block)
+        for part in parts:
+            writer.write(part, labels[part.within(block).slices])
+        return parts
 
     with ThreadPoolExecutor(workers, thread_name_prefix="block") as pool:
-        running: set[Future[Box]] = {pool.submit(one, block) for block in islice(waiting, workers)}
+        running: set[Future[list[Box]]] = {pool.submit(one, block) for block in islice(waiting, workers)}
         try:
             report(Progress(len(writer.finished), len(todo), message))
             while running:
                 ended, running = wait(running, HEARTBEAT, FIRST_COMPLETED)
                 for future in ended:
-                    writer.done(future.result())
+                    for part in future.result():
+                        writer.done(part)
                     running |= {pool.submit(one, block) for block in islice(waiting, 1)}
                 report(Progress(len(writer.finished), len(todo), message))
         except BaseException:
             stop.set()
             for future in _drained(running):
                 with suppress(Cancelled, LithoscopeError):
-                    writer.done(future.result())
+                    for part in future.result():
+                        writer.done(part)
             raise
 
 
-def _drained(running: set[Future[Box]]) -> Iterator[Future[Box]]:
+def _drained(running: set[Future[list[Box]]]) -> Iterator[Future[list[Box]]]:
     """The futures that were under way, ended; those not begun are dropped."""
     for future in running:
         if not future.cancel():

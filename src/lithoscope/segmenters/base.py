@@ -121,6 +121,10 @@ class Segmenter(ABC):
         """How far (z, y, x) the labelled blocks reach that it is taught with, if it asks for no features."""
         return (64, 64, 64)
 
+    def widest(self) -> tuple[int, int, int] | None:
+        """The piece (z, y, x) it would best be given at once, if the shards of a scan are too narrow for it."""
+        return None
+
     def working_bytes(self) -> int:
         """The memory that `predict` takes a voxel, beside image and labels; the engine sizes its blocks by it."""
         return 0
