@@ -23,7 +23,7 @@ from lithoscope.volume.scan import Scan
 from lithoscope.volume.store import write_json
 
 SCHEMA = 1
-METHODS = ("threshold", "otsu", "kmeans", "fuzzy", "forest", "unet", "dino", "dino:tuning=lora")
+METHODS = ("threshold", "otsu", "watershed", "kmeans", "fuzzy", "forest", "unet", "dino", "dino:tuning=lora")
 """What is compared unless told otherwise; a method that this installation lacks is named as missing."""
 
 Runner = Callable[[Protocol, Entry, str, Report], dict[str, Any]]
