@@ -133,8 +133,9 @@ def _entries(methods: Sequence[str] | None, settings: Mapping[str, Mapping[str, 
 
 def _halo(entry: Entry) -> int:
     """How far a method looks; the strokes that are held back must be farther from all others than any method looks."""
-    # What a network looks at reaches far, but hardly at its rim.
-    if entry.method not in REGISTRY or not REGISTRY[entry.method].refitted:
+    kind = REGISTRY.get(entry.method)
+    # What a network looks at reaches far, but hardly at its rim; what learns from no strokes cannot learn from near ones.
+    if kind is None or not kind.needs_labels or not kind.refitted:
         return 0
     return max(configured(REGISTRY[entry.method], entry.given).halo())
 
