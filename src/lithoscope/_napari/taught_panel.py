@@ -26,7 +26,7 @@ class TaughtPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._wish: Wish | None = None
-        self._shows = False
+        self._shows = self._seeking = False
         self._version = 0
         self._counts: dict[int, int] = {}
         self._last: Seen | None = None
@@ -57,6 +57,7 @@ class TaughtPanel(QWidget):
         """Another scan is open, or none."""
         self.live.stop()
         self._wish = self._last = None
+        self._seeking = False
         self._been, self._counts = [], {}
         self._version += 1
         self._refresh()
@@ -106,20 +107,22 @@ class TaughtPanel(QWidget):
         """Another method is chosen."""
         self._soon.stop()
         self.live.stop()
+        self._seeking = False
         self._wish = self._last = None
 
     def seek(self) -> None:
-        """Go to the next doubtful place."""
-        self._ask(seek=True)
+        """Go to the next doubtful place, once it is found."""
+        self._seeking = True
+        self._ask()
 
     def _painted(self) -> bool:
         return not self.missing()
 
-    def _ask(self, *, seek: bool = False) -> None:
+    def _ask(self) -> None:
         if self._wish is not None and self._session.scan is self._wish.scan:
             classes, focus = self._session.classes, self._session.place_in_view()
             wish = replace(self._wish, version=self._version, painted=self._painted(), classes=classes, focus=focus)
-            self.live.ask(replace(wish, seek=True, shown=tuple(self._been)) if seek else wish)
+            self.live.ask(replace(wish, seek=self._seeking, shown=tuple(self._been)))
 
     def _on_painted(self) -> None:
         self._version += 1
@@ -150,6 +153,7 @@ class TaughtPanel(QWidget):
             self._refresh()
 
     def _on_doubtful(self, place: Triple | None) -> None:
+        self._seeking = False
         if self._wish is None:
             return
         if place is None:
