@@ -19,11 +19,17 @@ SHAPE = (20, 30, 26)
 CASES = {
     "threshold": [{"bounds": (90, 150)}],
     "otsu": [{}, {"classes": 2}, {"per_slice": True}],
+    "watershed": [{}, {"classes": 3, "reach": 3}, {"dimensions": 2, "margin": 0.8}, {"bounds": (80, 100, 140, 160)}],
     "kmeans": [{}, {"starts": "seeded"}, {"per_slice": True}],
     "forest": [{"dimensions": 3}, {"preset": "published", "dimensions": 3}, {"dimensions": 2, "plane": "y", "trees": 5}],
+    "unet": [
+        {"preset": "tiny", "dimensions": 2},
+        {"preset": "tiny", "dimensions": 2, "plane": "all", "slices": 1, "flips": True},
+        {"preset": "tiny", "dimensions": 3, "side": 8},
+    ],
     "fuzzy": [{}, {"spatial": True}, {"spatial": True, "dimensions": 2, "plane": "all"}, {"per_slice": True, "m": 1.5}],
 }
-NEEDS_TORCH = {"forest"}
+NEEDS_TORCH = {"forest", "unet"}
 NO_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="torch, of the extra networks, is not installed")
 EVERY = [
     pytest.param(name, given, id=f"{name}-{'-'.join(map(str, given.values())) or 'plain'}", marks=[NO_TORCH] if name in NEEDS_TORCH else [])
