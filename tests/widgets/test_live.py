@@ -131,13 +131,15 @@ def test_certainty_glares_where_two_classes_are_near(opened, dock, painting, qtb
 def test_the_next_doubtful_place_is_brought_into_view(opened, dock, painting, qtbot):
     paint_both(painting)
     qtbot.waitUntil(dock.methods.taught.next.isEnabled, timeout=10_000)
-    for _ in range(2):
-        with qtbot.waitSignal(dock.methods.taught.live.doubtful, timeout=10_000) as found:
-            dock.methods.taught.next.click()
-        place = found.args[0]
-        assert opened.plane() == Plane(0, place[0])
-        assert opened.place_in_view() == place
-    assert len(set(dock.methods.taught._been)) == 2
+    taught = dock.methods.taught
+    with qtbot.waitSignal(taught.live.doubtful, timeout=10_000) as found:
+        taught.next.click()
+    place = found.args[0]
+    assert opened.plane() == Plane(0, place[0])
+    assert opened.place_in_view() == place
+    with qtbot.waitSignal(taught.live.doubtful, timeout=10_000) as found:
+        taught.next.click()  # at once, while the plane of the first is still being asked for
+    assert found.args[0] is None or found.args[0] != place
 
 
 def test_the_held_out_score_is_one_line(opened, dock, painting, qtbot):
