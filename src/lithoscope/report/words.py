@@ -12,7 +12,6 @@ from lithoscope.volume.scan import Scan
 SOURCES = {
     "otsu": "N. Otsu, A threshold selection method from gray-level histograms, IEEE Trans. Syst. Man Cybern. 9, 62–66 (1979); for "
     "several classes P.-S. Liao, T.-S. Chen, P.-C. Chung, J. Inf. Sci. Eng. 17, 713–727 (2001).",
-    "watershed": "F. Meyer, Topographic distance and watershed lines, Signal Process. 38, 113–125 (1994).",
     "kmeans": "S. P. Lloyd, Least squares quantization in PCM, IEEE Trans. Inf. Theory 28, 129–137 (1982).",
     "fuzzy": "J. C. Bezdek, R. Ehrlich, W. Full, FCM: the fuzzy c-means clustering algorithm, Comput. Geosci. 10, 191–203 (1984).",
     "watershed": "F. Meyer, Topographic distance and watershed lines, Signal Process. 38, 113–125 (1994).",
