@@ -40,3 +40,4 @@ class PreviewLayer:
         self._look = look
         shown = labels if certainty is None else ours.shaded(labels, certainty, classes)
         ours.show_plane(layer, shown, origin, factor, scan.voxel)
+        self._stack.bring_back("preview")
