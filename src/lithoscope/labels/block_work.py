@@ -54,7 +54,7 @@ class BlockWork:
         found = np.zeros(box.shape, np.uint8)
         for part in blocks(box, self.piece):
             grown = part.grow(halo)
-            inside, place = self._inside(grown), part.within(grown).slices
+            inside, place = inside_of(self.scan, grown), part.within(grown).slices
             image = read(self.scan.array(self.image), grown)
             block = Block(image=image, core=place, window=self.window, origin=grown.start, inside=inside, voxel=self.scan.voxel)
             scores = np.nan_to_num(self.method.scores(block)[column][place])
@@ -62,7 +62,7 @@ class BlockWork:
         return found
 
     def _answer(self, core: Box, grown: Box, image: npt.NDArray[Any]) -> Labels:
-        inside = self._inside(grown)
+        inside = inside_of(self.scan, grown)
         place = core.within(grown).slices
         core_inside = None if inside is None else inside[place]
         if core_inside is not None and not core_inside.any():
@@ -86,13 +86,15 @@ class BlockWork:
                 labels[lost] = 0
         return labels
 
-    def _inside(self, box: Box) -> npt.NDArray[np.bool_] | None:
-        if self.scan.field_of_view is None:
-            return None
-        if box.intersect(Box.whole(self.scan.shape)) == box:
-            return self.scan.inside(box)
-        found = read(_FieldOfViewArray(self.scan), box)
-        return None if found.all() else found
+
+def inside_of(scan: Scan, box: Box) -> npt.NDArray[np.bool_] | None:
+    """Which voxels of `box`, which may reach beyond the faces, lie in the field of view; None when all do."""
+    if scan.field_of_view is None:
+        return None
+    if box.intersect(Box.whole(scan.shape)) == box:
+        return scan.inside(box)
+    found = read(_FieldOfViewArray(scan), box)
+    return None if found.all() else found
 
 
 def check_there(scan: Scan) -> None:
