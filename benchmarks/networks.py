@@ -1,190 +1,113 @@
-"""Networks beside trees and Otsu: the same brush strokes on one slice, mean IoU on the others, and seconds.
+"""Accuracy from brush strokes: UNets beside the forest and Otsu, on the scans and strokes of `forest_accuracy.py`.
 
-    LITHOSCOPE_SHARED_DATA=FOLDER python benchmarks/networks.py [--seeds 3] [--sets battery,Berea] [--methods UNet,Otsu] [--json OUT]
+    LITHOSCOPE_SHARED_DATA=FOLDER python benchmarks/networks.py [--seeds 3] [--only battery] [--methods "Otsu,forest,UNet"]
 
-Strokes are made as a person paints them, inside a phase, by `strokes.py` beside the folder of scans: about 600 pixels a class.
-A fifth of each class's strokes is held back where the method chooses its best weights by them.
+Strokes of 600 pixels a class on slice one, mean IoU on other slices (differences under .02 are noise), and seconds. A part of the
+strokes is held back from the UNets, which choose their best weights by it. Otsu's classes are matched to the truth as fits best.
 """
 
 import argparse
-import importlib.util
-import io
 import json
-import os
 import time
-import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 
+from forest_accuracy import PIXELS, SETS, asked, brush
 from lithoscope.classes import ClassTable
-from lithoscope.scores.segmentation import Confusion
-from lithoscope.segmenters import REGISTRY, Block, Sample, configured
+from lithoscope.labels.heldout import held_out
+from lithoscope.labels.painted import Painted
+from lithoscope.scores.segmentation import confusion
+from lithoscope.segmenters import Block, Sample, configured, segmenter
 from lithoscope.segmenters.arrays import ArraySamples
-from lithoscope.volume.simulate import Scanner, scan_of
 
-DATA = Path(os.environ.get("LITHOSCOPE_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-PIXELS = 600
 METHODS = {
     "Otsu": ("otsu", {}),
     "forest": ("forest", {}),
     "UNet": ("unet", {"preset": "light"}),
-}
-MORE = {
-    "UNet, mean teacher": ("unet", {"preset": "light", "unlabelled": "teacher"}),
-    "UNet, pseudo-labels": ("unet", {"preset": "light", "unlabelled": "pseudo"}),
+    "UNet + teacher": ("unet", {"preset": "light", "unlabelled": "teacher"}),
+    "UNet + pseudo": ("unet", {"preset": "light", "unlabelled": "pseudo"}),
     "UNet, flips": ("unet", {"preset": "light", "flips": True}),
     "UNet in space": ("unet", {"preset": "light", "dimensions": 3}),
-    "UNet, small": ("unet", {"preset": "small"}),
+    "small UNet": ("unet", {"preset": "small"}),
 }
 
 
-@dataclass(frozen=True)
-class Case:
-    """A scan with its truth, both (z, y, x); strokes lie on slice `painted`, and the slices `scored` are looked at."""
-
-    name: str
-    image: np.ndarray
-    truth: np.ndarray
-    painted: int
-    scored: tuple[int, ...]
-    separate: bool
-
-
-def cases() -> Iterator[Case]:
-    """Two batteries, whose slices are apart, and a sandstone and an electrode scanned by simulation."""
-    import tifffile
-
-    for title, numbers in (("battery {1, 200, 400}", (1, 200, 400)), ("battery {1501–1504}", (1501, 1502, 1503, 1504))):
-        folder = DATA / "labelled" / "battery"
-        image = np.stack([tifffile.imread(folder / f"raw_{n}.tif") for n in numbers])
-        truth = np.stack([tifffile.imread(folder / f"raw_{n}_label.tif") for n in numbers]).astype(np.uint8) + 1
-        yield Case(title, image, truth, 0, tuple(range(1, len(numbers))), True)
-    with zipfile.ZipFile(DATA / "geometry" / "berea_400.zip") as archive:
-        rock = tifffile.imread(io.BytesIO(archive.read("berea.tif")))[100:200, 72:328, 72:328]
-    scanner = Scanner(noise=30.0, rings=0, cupping=0, circular=False)
-    scan = scan_of(rock, {0: 80.0, 255: 160.0}, scanner=scanner)
-    yield Case("Berea, simulated", scan, np.where(rock == 0, 1, 2).astype(np.uint8), 0, (10, 35, 60, 85), False)
-    phases = tifffile.imread(DATA / "geometry" / "electrode.tiff")[:100]
-    scan = scan_of(phases, {0: 60.0, 85: 120.0, 170: 180.0}, scanner=scanner)
-    yield Case("electrode, simulated", scan, (phases // 85 + 1).astype(np.uint8), 0, (10, 35, 60, 85), False)
+def taught(image: np.ndarray, painted: np.ndarray, window: tuple[float, float], seed: int, *, hold: bool) -> ArraySamples:
+    """The first slices of a scan as one labelled block, the first of them painted."""
+    labels = np.zeros(image[:9].shape, np.uint8)
+    labels[0] = painted
+    classes, held = ClassTable.numbered(int(painted.max())), None
+    if hold:
+        known = Painted.of(labels)
+        held = np.zeros(labels.shape, np.bool_)
+        held[tuple(known.places[held_out([known], classes, halo=0, seed=seed).held[0]].T)] = True
+    whole = Block.of(image[:9], window)
+    return ArraySamples(
+        image, labelled=(Sample(image=whole.image, core=whole.core, window=window, labels=labels, held=held),), classes=classes
+    )
 
 
-def brush() -> Callable[..., np.ndarray]:
-    """The function that paints."""
-    found = importlib.util.spec_from_file_location("strokes", DATA.parent / "strokes.py")
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module.strokes
-
-
-def samples_of(case: Case, seed: int, hold: bool) -> ArraySamples:
-    """The painted slice and some around it as one labelled block."""
-    low, high = max(0, case.painted - 12), min(len(case.image), case.painted + 13)
-    labels = np.zeros(case.image[low:high].shape, np.uint8)
-    labels[case.painted - low] = brush()(case.truth[case.painted], PIXELS, seed)
-    held = held_of(labels, seed) if hold else None
-    whole = Block.of(case.image[low:high], window=tuple(np.percentile(case.image, (0.5, 99.5))))
-    sample = Sample(image=whole.image, core=whole.core, window=whole.window, labels=labels, held=held)
-    return ArraySamples(case.image, labelled=(sample,), classes=ClassTable.numbered(int(case.truth.max())))
-
-
-def held_of(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Whole strokes of about a fifth of each class, far from the others."""
-    from lithoscope.labels.heldout import held_out
-    from lithoscope.labels.painted import Painted
-
-    painted = Painted.of(labels)
-    split = held_out([painted], ClassTable.numbered(int(labels.max())), halo=0, seed=seed)
-    held = np.zeros(labels.shape, np.bool_)
-    if not split.lacking:
-        held[tuple(painted.places[split.held[0]].T)] = True
-    return held
-
-
-def run(case: Case, name: str, given: dict, seed: int) -> dict:
-    """One method taught by one set of strokes."""
-    method = REGISTRY[name]
-    settings = dict(given)
-    if name == "otsu":
-        settings["classes"] = int(case.truth.max())
+def run(image: np.ndarray, truth: np.ndarray, painted: np.ndarray, name: str, given: dict, seed: int, flat: bool) -> dict:
+    """One method taught by one set of strokes: mean IoU, by class, and seconds."""
+    window = tuple(float(v) for v in np.percentile(image, (0.5, 99.5)))
+    settings = {"classes": int(truth.max())} if name == "otsu" else {"seed": seed, "dimensions": 2 if flat else 3, **given}
     if name == "unet":
-        settings = {"dimensions": 2, "slices": 1 if case.separate else 3, "seed": seed, **settings}
-    if name == "forest":
-        settings = {"dimensions": 2 if case.separate else 3, "seed": seed, **settings}
-    if settings.get("dimensions") == 3 and case.separate:
-        return {}
-    samples = samples_of(case, seed, hold=name == "unet")
+        settings = {**settings, "dimensions": given.get("dimensions", 2), "slices": 1 if flat else 3}
     start = time.perf_counter()
-    made = configured(method, settings).fit(samples)
-    taught = time.perf_counter()
-    table, window = Confusion(), samples.labelled[0].window
-    for z in case.scored:
-        reach = made.halo()[0]
-        low, high = max(0, z - reach), min(len(case.image), z + reach + 1)
-        part = Block.of(case.image[low:high], window=window)
-        block = Block(image=part.image, core=(slice(z - low, z - low + 1), *part.core[1:]), window=window, origin=(low, 0, 0))
-        table.add(case.truth[z : z + 1], made.predict(block)[block.core])
-    end = time.perf_counter()
-    iou = {int(k): round(table.iou(k), 4) for k in table.classes}
-    story = made.learnt()
+    method = configured(segmenter(name), settings).fit(taught(image, painted, window, seed, hold=name == "unet"))
+    fitted, reach, found = time.perf_counter(), method.halo()[0], []
+    for z in asked(truth):
+        low, high = max(0, z - reach), min(len(image), z + reach + 1)
+        core = (slice(z - low, z - low + 1), *(slice(0, n) for n in image.shape[1:]))
+        found.append(method.predict(Block(image=image[low:high], core=core, window=window, origin=(low, 0, 0)))[core])
+    done, labels, scored = time.perf_counter(), np.concatenate(found), truth[asked(truth)]
+    ways = permutations(range(1, int(truth.max()) + 1)) if name == "otsu" else [tuple(range(1, int(truth.max()) + 1))]
+    best = max((confusion(scored, np.array([0, *way], np.uint8)[labels]) for way in ways), key=lambda table: table.mean_iou)
+    story = method.learnt() if name == "unet" else {}
     return {
-        "case": case.name,
-        "method": name,
-        "given": given,
-        "seed": seed,
-        "mean_iou": round(table.mean_iou, 4),
-        "iou": iou,
-        "fit_seconds": round(taught - start, 1),
-        "predict_seconds": round(end - taught, 2),
-        "held_out": max(story.get("curves", {}).get("held_out_iou", [float("nan")])),
+        "mean_iou": best.mean_iou,
+        "iou": [best.iou(k) for k in range(1, int(truth.max()) + 1)],
+        "fit": fitted - start,
+        "predict": done - fitted,
         "steps": story.get("steps"),
-        "best": story.get("best_step"),
+        "best_step": story.get("best_step"),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--sets", default="")
-    parser.add_argument("--methods", default=",".join(METHODS))
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the UNets")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", default="battery 1,Berea,electrode", help="scans whose names begin like one of these")
+    parser.add_argument("--methods", default="Otsu,forest,UNet")
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    rows = []
-    for case in cases():
-        if not any(part in case.name for part in asked.sets.split(",")):
+    chosen = parser.parse_args()
+    strokes, rows = brush(), []
+    print("| scan | method | mean IoU | by class | fit, s | answer, s | steps, best |\n|---|---|---|---|---|---|---|")
+    for title, (load, dimensions) in SETS.items():
+        if not title.startswith(tuple(chosen.only.split(","))):
             continue
-        for title in asked.methods.split(";") if ";" in asked.methods else asked.methods.split(","):
-            name, given = {**METHODS, **MORE}[title]
-            if name not in REGISTRY:
+        image, truth = load()
+        painted = [strokes(truth[0], PIXELS, seed) for seed in range(chosen.seeds)]
+        for method in [m for m in METHODS if m in chosen.methods.split(",")]:
+            name, given = METHODS[method]
+            if given.get("dimensions") == 3 and dimensions == (2,):
                 continue
-            if name == "unet":
-                given = {**given, **dict(pair.split("=") for pair in asked.set)}
-            for seed in range(asked.seeds if name != "otsu" else 1):
-                row = run(case, name, given, seed)
-                if row:
-                    rows.append({"title": title, **row})
-                    print(json.dumps(rows[-1]), flush=True)
-    print(table_of(rows))
-    if asked.json:
-        asked.json.write_text(json.dumps(rows, indent=1))
-
-
-def table_of(rows: list[dict]) -> str:
-    """Means over the seeds, as a Markdown table."""
-    lines = ["| scan | method | mean IoU | by class | fit (s) | predict (s) | seeds |", "|---|---|---|---|---|---|---|"]
-    for case, title in dict.fromkeys((r["case"], r["title"]) for r in rows):
-        own = [r for r in rows if (r["case"], r["title"]) == (case, title)]
-        by_class = " ".join(f"{np.mean([r['iou'].get(k, 0) for r in own]):.3f}" for k in sorted(own[0]["iou"]))
-        score = [r["mean_iou"] for r in own]
-        lines.append(
-            f"| {case} | {title} | {np.mean(score):.3f} ± {np.std(score):.3f} | {by_class} | {np.mean([r['fit_seconds'] for r in own]):.1f}"
-            f" | {np.mean([r['predict_seconds'] for r in own]):.2f} | {len(own)} |"
-        )
-    return "\n".join(lines)
+            seeds = range(1 if name == "otsu" else chosen.seeds)
+            own = [run(image, truth, painted[s], name, given, s, dimensions == (2,)) for s in seeds]
+            rows += [{"scan": title, "method": method, **r} for r in own]
+            values = [r["mean_iou"] for r in own]
+            cells = [
+                f"{np.mean(values):.3f}" + (f" ± {np.std(values):.3f}" if len(own) > 1 else ""),
+                " ".join(f"{v:.2f}" for v in np.mean([r["iou"] for r in own], axis=0)),
+                f"{np.mean([r['fit'] for r in own]):.1f}",
+                f"{np.mean([r['predict'] for r in own]):.2f}",
+                ", ".join(f"{r['steps']}/{r['best_step']}" for r in own) if name == "unet" else "–",
+            ]
+            print(f"| {title} | {method} | {' | '.join(cells)} |", flush=True)
+    if chosen.json:
+        chosen.json.write_text(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ SHAPE = (20, 30, 26)
 CASES = {
     "threshold": [{"bounds": (90, 150)}],
     "otsu": [{}, {"classes": 2}, {"per_slice": True}],
+    "watershed": [{}, {"classes": 3, "reach": 3}, {"dimensions": 2, "margin": 0.8}, {"bounds": (80, 100, 140, 160)}],
     "kmeans": [{}, {"starts": "seeded"}, {"per_slice": True}, {"on": "filters"}, {"on": "filters", "dimensions": 2, "plane": "y"}],
     "forest": [{"dimensions": 3}, {"preset": "published", "dimensions": 3}, {"dimensions": 2, "plane": "y", "trees": 5}],
     "unet": [

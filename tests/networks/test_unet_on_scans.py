@@ -94,3 +94,36 @@ def test_no_network_looks_across_separate_slices(painted):
     assert (method.dimensions, method.slices) == (2, 1)
     with pytest.raises(InputError, match="slices=1"):
         resolved(scan, configured(segmenter("unet"), {"slices": 3}))
+
+
+def test_shards_answered_together_are_as_when_answered_apart(tmp_path, monkeypatch):
+    from lithoscope.labels.budget import MEMORY, allot
+    from lithoscope.labels.predict import segment
+    from lithoscope.segmenters import Block, Sample, configured, segmenter
+    from lithoscope.segmenters.arrays import ArraySamples
+
+    rng = np.random.default_rng(0)
+    truth = rng.integers(1, 3, (2, 34, 38)).repeat(8, 1).repeat(8, 2).astype("u1")
+    np.save(tmp_path / "wide.npy", (70.0 * truth + rng.normal(0, 20, truth.shape)).astype("u1"))
+    scan = import_scan(tmp_path / "wide.npy", tmp_path / "wide.zarr", field_of_view=None)
+    image = scan.array()[...]
+    labels = np.where(np.arange(image.shape[2]) < 60, truth, 0).astype("u1")
+    whole = Block.of(image, scan.window)
+    sample = Sample(image=image, core=whole.core, window=scan.window, labels=labels)
+    method = configured(segmenter("unet"), {"preset": "tiny", "dimensions": 2, "steps": 10})
+    method.fit(ArraySamples(image, labelled=(sample,), classes=scan_classes()))
+    share = allot(scan, method, 1, MEMORY)
+    assert share.block[1:] == (512, 512)
+    segment(scan, method, output="together")
+    monkeypatch.setattr(type(method), "widest", lambda self: None)
+    assert allot(scan, method, 1, MEMORY).block == scan.shard
+    segment(scan, method, output="apart")
+    together, apart = (open_result(scan, name).array[...] for name in ("together", "apart"))
+    assert (together == apart).mean() >= 0.9999
+    assert together.all()
+
+
+def scan_classes():
+    from lithoscope.classes import ClassTable
+
+    return ClassTable.numbered(2)

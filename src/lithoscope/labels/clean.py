@@ -125,6 +125,7 @@ def apply(
         return target, _local(action, source, frame, edge, target, report)
     components = Components(source, frame, edge, action.keys, connectivity=action.connectivity, flat=flat, report=report)
     done = removal.remove(components, action.rule, target, to=action.to, report=report)
+    del components
     if not done.pending:
         return target, done.changed
     filled = scratch.array()

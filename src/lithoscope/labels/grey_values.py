@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from lithoscope.classes import ClassTable
 from lithoscope.job import Progress, Report, silent
-from lithoscope.labels.block_work import inside_of
 from lithoscope.segmenters.base import Block, Sample
 from lithoscope.volume.blocks import Array3D, read, spread
 from lithoscope.volume.box import Box, Triple
@@ -57,7 +56,7 @@ class GreyValues:
             if inside is None or inside.any():
                 grown = box.grow(halo)
                 core = box.within(grown).slices
-                yield Block(read(array, grown), core, window, grown.start, inside_of(self.scan, grown), self.scan.voxel)
+                yield Block(read(array, grown), core, window, grown.start, self.scan.inside(grown), self.scan.voxel)
 
 
 class SliceHistograms(Sequence[Histogram]):

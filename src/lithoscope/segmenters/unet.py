@@ -47,18 +47,20 @@ class Size:
 
 PLANES: dict[str, Size] = {
     "tiny": Size(4, 1, 16, 4, 30, 1e-2, 0.0),
-    "light": Size(16, 3, 96, 8, 300, 2e-3, 0.1),
+    "light": Size(16, 2, 96, 6, 150, 3e-3, 0.1),
     "small": Size(32, 4, 160, 12, 1000, 5e-4, 0.5),
     "large": Size(64, 4, 160, 12, 1000, 3e-4, 0.5),
 }
 SPACE: dict[str, Size] = {
     "tiny": Size(4, 1, 12, 4, 30, 1e-2, 0.0),
-    "light": Size(8, 2, 32, 4, 300, 2e-3, 0.1),
+    "light": Size(8, 2, 32, 4, 200, 3e-3, 0.1),
     "small": Size(32, 3, 64, 4, 1000, 5e-4, 0.2),
     "large": Size(64, 3, 64, 4, 1000, 3e-4, 0.2),
 }
 MOVING = threading.Lock()
 """Held while a network is brought to its device: blocks are answered in several threads."""
+SLAB, WIDE = 8, 2048
+"""Planes, and voxels along a plane, that are answered before it can be cancelled; the wider, the less is looked at twice."""
 JUDGEMENTS = 15
 """How often a training is judged."""
 
@@ -71,6 +73,7 @@ class UNet(Segmenter):
     name: ClassVar[str] = "unet"
     title: ClassVar[str] = "UNet"
     summary: ClassVar[str] = "A network that learns shapes and textures from strokes on a few slices; minutes without a GPU when light."
+    modules: ClassVar[tuple[str, ...]] = ("torch",)
     needs_labels: ClassVar[bool] = True
     refitted: ClassVar[bool] = False
 
@@ -121,6 +124,10 @@ class UNet(Segmenter):
 
     def labelled_edge(self) -> Triple:
         z, y, x = (1 if not self._in_space and self._across == (a,) else (64 if self._in_space else 256) for a in range(3))
+        return (z, y, x)
+
+    def widest(self) -> Triple:
+        z, y, x = (SLAB if not self._in_space and self._across == (a,) else WIDE for a in range(3))
         return (z, y, x)
 
     def working_bytes(self) -> int:
