@@ -240,3 +240,47 @@ def test_work_apart_is_cancelled():
 
     with pytest.raises(Cancelled):
         apart(_waits, report=cancel)
+
+
+def test_a_method_sees_nothing_of_the_strokes_that_score(painted, monkeypatch):
+    from lithoscope.labels.samples import StrokeSamples
+    from lithoscope.segmenters.forest import Forest
+
+    scan = painted[0]
+    seen = []
+
+    def fit(self, samples, *, report):
+        assert isinstance(samples, StrokeSamples)
+        for sample in samples:
+            places = np.argwhere(sample.labels > 0) + np.array(sample.origin)
+            seen.extend(map(tuple, places.tolist()))
+        raise InputError("enough was seen")
+
+    monkeypatch.setattr(Forest, "fit", fit)
+    found = compare(scan, methods=["forest:scales=1"], name="seen", processes=False)
+    assert found["methods"][0]["error"] == "enough was seen"
+    protocol = Protocol(scan.path, gap=found["strokes"]["apart"])
+    _, taught, classes = protocol.opened()
+    held = {tuple(place) for place in taught.painted.places[protocol.split(taught.painted, classes).held[0]].tolist()}
+    assert seen
+    assert held
+    assert not held & set(seen)
+
+
+def test_a_taught_method_answers_in_the_painted_classes(painted, monkeypatch):
+    from lithoscope.segmenters.base import REGISTRY
+    from lithoscope.segmenters.otsu import Otsu
+
+    class Taught(Otsu):
+        """Otsu that was told names, and numbers its classes from 1 as every taught method does."""
+
+        name = "taught"
+        needs_labels = True
+        classes_ = property(
+            lambda self: ClassTable.of([Class(1, "pore", "#3b7dd8"), Class(2, "clay", "#e69f00"), Class(3, "grain", "#2ca25f")])
+        )
+
+    monkeypatch.setitem(REGISTRY, "taught", Taught)
+    found = compare(painted[0], methods=["otsu", "taught:classes=3"], name="told", processes=False)["methods"]
+    assert found[0]["mean_iou"] == found[1]["mean_iou"] > 0.5
+    assert next(line for line in found if line["name"].startswith("taught"))["class_map"] == {}

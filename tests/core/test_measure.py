@@ -13,7 +13,6 @@ from lithoscope.measure.agreement import against, agreement
 from lithoscope.measure.connectivity import connected
 from lithoscope.measure.correlation import two_point
 from lithoscope.measure.intervals import sampling_intervals, tile_edges
-from lithoscope.measure.labelling import labelling
 from lithoscope.measure.phases import count_phases, summary
 from lithoscope.measure.surface import crossings, surfaces
 from lithoscope.scores.boundary import Boundary
@@ -222,25 +221,3 @@ def test_the_surface_of_a_ball_is_right_within_two_percent_and_the_same_in_block
     assert found["phases"]["1"]["area"] == pytest.approx(4 * np.pi * 15**2, rel=0.02)
     assert found["phases"]["4"] == found["phases"]["1"]
     assert found["unit"] == "µm"
-
-
-def test_the_labelling_interval_covers_the_true_fraction_about_as_often_as_it_says():
-    random = np.random.default_rng(0)
-    truth_of = np.array([[0.9, 0.1], [0.05, 0.95]])
-    mapped = np.array([0.3, 0.7])
-    true, hits = mapped @ truth_of, 0
-    for trial in range(100):
-        said = random.choice(2, 200, p=mapped)
-        really = (random.random(200) < truth_of[said, 1]).astype(int)
-        places = np.zeros((200, 2, 2), np.int64)
-        places[np.arange(200), said, really] = 1
-        found = labelling(ClassTable.numbered(2), places, mapped, seed=trial)["phases"]["1"]
-        hits += found["low"] <= true[0] <= found["high"]
-    assert 88 <= hits <= 99
-
-
-def test_a_class_that_was_checked_nowhere_is_taken_for_right():
-    places = np.zeros((3, 2, 2), np.int64)
-    places[:, 0, 0] = 5
-    found = labelling(ClassTable.numbered(2), places, np.array([0.4, 0.6]))
-    assert found["phases"]["2"] == {"fraction": 0.6, "low": None, "high": None}

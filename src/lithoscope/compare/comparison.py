@@ -133,7 +133,8 @@ def _entries(methods: Sequence[str] | None, settings: Mapping[str, Mapping[str, 
 
 def _halo(entry: Entry) -> int:
     """How far a method looks; the strokes that are held back must be farther from all others than any method looks."""
-    if entry.method not in REGISTRY:
+    # What a network looks at reaches far, but hardly at its rim.
+    if entry.method not in REGISTRY or not REGISTRY[entry.method].refitted:
         return 0
     return max(configured(REGISTRY[entry.method], entry.given).halo())
 

@@ -40,7 +40,8 @@ class Protocol:
     """What is the same for all methods: the scan, the strokes, and where they are scored. Plain values, fit for another process.
 
     With a truth, all strokes teach and every other voxel of the truth scores. Without one, the strokes that `gap` and `seed` hold
-    back score, and the others teach.
+    back score, and the others teach. What scores is shown to no method: a network that chooses its weights by strokes it was not
+    taught holds back some of those that teach.
     """
 
     scan: Path
@@ -106,13 +107,15 @@ def run_method(protocol: Protocol, entry: Entry, output: str, *, report: Report 
     split = protocol.split(taught.painted, classes)
     with PeakMemory() as memory:
         start = time.perf_counter()
-        method, samples, notes = _prepared(protocol, entry, scan, taught, classes, split)
+        teaching = replace(taught, painted=_teaching(taught.painted, split))
+        method, samples, notes = _prepared(protocol, entry, scan, teaching, classes)
         method = method.fit(samples, report=report)
-        mapping = _mapping(method, taught, classes, split)
+        mapping = _mapping(method, teaching, classes)
         fitted = time.perf_counter() - start
         inputs = {f"strokes on {scan.name}": taught.painted.digest()}
-        table = classes if mapping else None
-        lesson = Lesson(inputs=inputs, notes=[*notes, *_words(mapping, classes)], classes=table, mapping=mapping)
+        if not method.needs_labels:
+            notes += _words(mapping, classes)
+        lesson = Lesson(inputs=inputs, notes=notes, classes=classes, mapping=mapping)
         record = segment(
             scan, method, output=output, image=protocol.image, lesson=lesson, seed=protocol.seed, overwrite=True, report=report
         )  # fmt: skip
@@ -128,7 +131,7 @@ def run_method(protocol: Protocol, entry: Entry, output: str, *, report: Report 
         "fit_seconds": round(fitted, 3),
         "peak_bytes": memory.bytes,
         "gpu_peak_bytes": memory.gpu_bytes,
-        "class_map": {str(k): v for k, v in mapping.items()},
+        "class_map": {} if method.needs_labels else {str(k): v for k, v in mapping.items()},
         "settings": settings(method),
         "result": output,
         "record": record.to_json(),
@@ -136,9 +139,7 @@ def run_method(protocol: Protocol, entry: Entry, output: str, *, report: Report 
     }
 
 
-def _prepared(
-    protocol: Protocol, entry: Entry, scan: Scan, taught: Taught, classes: ClassTable, split: Split | None
-) -> tuple[Segmenter, Samples, list[str]]:
+def _prepared(protocol: Protocol, entry: Entry, scan: Scan, teaching: Taught, classes: ClassTable) -> tuple[Segmenter, Samples, list[str]]:
     """The method with what the protocol sets for it, and the samples it learns from."""
     kind = segmenter(entry.method)
     known = {p.name for p in parameters(kind)}
@@ -149,48 +150,54 @@ def _prepared(
     if "seed" in known:
         given.setdefault("seed", protocol.seed)
     if entry.method == "threshold" and "bounds" not in given:
-        given["bounds"] = thresholds_between(*_painted_values(scan, protocol.image, taught.painted, split))
+        given["bounds"] = thresholds_between(*_painted_values(scan, protocol.image, teaching.painted))
         notes.append("bounds put where the strokes that teach are told apart best")
     method, reasons = resolved(scan, configured(kind, given))
     if not kind.needs_labels:
         return method, GreyValues(scan, protocol.image), notes + reasons
-    samples = StrokeSamples.of([taught], classes, method)
-    return method, samples if split is None else replace(samples, split=split), notes + reasons
+    samples = StrokeSamples.of([teaching], classes, method)
+    if not kind.refitted:
+        choosing = samples.scored((0, 0, 0), protocol.seed)
+        if choosing.split is not None and not choosing.split.lacking:
+            samples = choosing
+    return method, samples, notes + reasons
 
 
-def _mapping(method: Segmenter, taught: Taught, classes: ClassTable, split: Split | None) -> dict[int, int]:
-    """Which painted class each cluster is; empty for a method that was told."""
+def _mapping(method: Segmenter, teaching: Taught, classes: ClassTable) -> dict[int, int]:
+    """Which painted class each of a method's own is: by name for one that was told, else on the strokes that teach."""
     if method.needs_labels:
-        return {}
+        return {own.id: classes.named(own.name).id for own in method.classes_}
     counts = np.zeros((256, 256), np.int64)
-    samples = StrokeSamples([taught], classes, method.halo(), split, featured=False)
-    for sample in samples:
+    for sample in StrokeSamples([teaching], classes, method.halo(), featured=False):
         assert sample.labels is not None
-        labels = sample.labels if sample.held is None else np.where(sample.held, 0, sample.labels)
         said = method.predict(sample)[sample.core]
-        np.add.at(counts, (labels[sample.core].ravel(), said.ravel()), 1)
+        np.add.at(counts, (sample.labels[sample.core].ravel(), said.ravel()), 1)
     counts[0] = 0
     return clusters_to_classes(counts[:, : max(method.classes_.ids) + 1], classes.ids)
 
 
 def _words(mapping: Mapping[int, int], classes: ClassTable) -> list[str]:
-    if not mapping:
-        return []
     pairs = ", ".join(f"cluster {own} is {id} {classes[id].name}" for own, id in mapping.items())
     return [f"mapped on the strokes that teach: {pairs}"]
 
 
-def _painted_values(
-    scan: Scan, image: str | None, painted: Painted, split: Split | None
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
+def _teaching(painted: Painted, split: Split | None) -> Painted:
+    """The strokes that teach: those neither held back nor too near to one that is."""
+    if split is None:
+        return painted
+    kept = ~(split.held[0] | split.aside[0])
+    _, strokes = np.unique(painted.strokes[kept], return_inverse=True)
+    return Painted(painted.places[kept], painted.labels[kept], strokes.astype(np.int64))
+
+
+def _painted_values(scan: Scan, image: str | None, painted: Painted) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
     """The grey value and class of every voxel that teaches."""
     array = scan.array(image)
     values = np.zeros(len(painted))
     for box, chosen in painted.boxes(_CELL):
         at = tuple((painted.places[chosen] - np.array(box.start)).T)
         values[chosen] = np.asarray(array[box.slices])[at]
-    teaches = np.ones(len(painted), np.bool_) if split is None else ~(split.held[0] | split.aside[0])
-    return values[teaches], painted.labels[teaches]
+    return values, painted.labels
 
 
 @contextmanager

@@ -9,7 +9,6 @@ It takes large scales from a coarser grid.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -21,7 +20,7 @@ from lithoscope.features.base import Extractor
 from lithoscope.features.filters import FilterBank, Kind
 from lithoscope.job import Progress, Report, silent
 from lithoscope.parameters import parameter
-from lithoscope.segmenters.base import Block, Labels, Samples, Scores, Segmenter, register
+from lithoscope.segmenters.base import Block, Labels, Samples, Scores, Segmenter, lacking, register
 from lithoscope.segmenters.linear import Linear
 from lithoscope.segmenters.strokes import Chosen, balanced, gathered
 from lithoscope.segmenters.trees import Trees
@@ -50,6 +49,8 @@ class Forest(Segmenter):
     name: ClassVar[str] = "forest"
     title: ClassVar[str] = "Forest"
     summary: ClassVar[str] = "Learns from a few strokes what each class looks like at several scales; the answer follows every stroke."
+    modules: ClassVar[tuple[str, ...]] = ("torch",)
+    live: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = True
 
     preset: Literal["fast", "published"] = parameter(
@@ -234,8 +235,8 @@ class Forest(Segmenter):
 
 
 def _check_torch() -> None:
-    if find_spec("torch") is None:
-        raise InputError("the forest needs torch, which is not installed: pip install 'lithoscope[networks]'")
+    if words := lacking(Forest):
+        raise InputError(words)
 
 
 def _smooth_one(name: str, scales: list[str]) -> bool:
