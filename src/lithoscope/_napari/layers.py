@@ -118,7 +118,7 @@ def result_layer(scan: "Scan", result: "Result", name: str, corrected: Journal |
         levels if len(levels) > 1 else levels[0],
         name=layer_name(scan.name, "result", name),
         metadata={KEY: {"kind": "result", "path": str(scan.path), "result": name}},
-        colormap=colormap(result.classes),
+        colormap=None if result.numbered else colormap(result.classes),
         opacity=0.5,
         multiscale=len(levels) > 1,
         **placed(scan.voxel),
