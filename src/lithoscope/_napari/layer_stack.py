@@ -58,11 +58,13 @@ class LayerStack:
             layer.visible = False
             self._away.add(kind)
 
-    def bring_back(self, kind: Kind) -> None:
-        """Show a layer that was put away; one that the person hid stays hidden."""
-        if kind in self._away:
-            self._away.discard(kind)
-            self._layers[kind].visible = True
+    def bring_back(self, kind: Kind) -> bool:
+        """Show a layer that was put away, and say whether it was; one that the person hid stays hidden."""
+        if kind not in self._away:
+            return False
+        self._away.discard(kind)
+        self._layers[kind].visible = True
+        return True
 
     def drop(self, kind: Kind) -> None:
         """Take a layer out of the viewer."""

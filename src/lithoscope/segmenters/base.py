@@ -87,8 +87,8 @@ class Samples(Protocol):
         """The same, one for each z of the scan."""
         ...
 
-    def spread(self, edge: int, count: int) -> Iterator[Block]:
-        """Up to `count` blocks of `edge` voxels an axis, without halo, spread over what is to be segmented; always the same ones."""
+    def spread(self, edge: int, count: int, halo: tuple[int, int, int] = (0, 0, 0)) -> Iterator[Block]:
+        """Up to `count` blocks with cores of `edge` voxels an axis, spread over what is to be segmented; always the same ones."""
         ...
 
 
