@@ -8,6 +8,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.utils._proxies import PublicOnlyProxy
 
+from lithoscope._napari import actions
 from lithoscope._napari.preview import Plane
 from lithoscope._napari.session import session_of
 from lithoscope.classes import ClassTable
@@ -243,3 +244,13 @@ def test_a_result_of_another_field_of_view_is_marked_as_such(opened, qtbot):
     opened.scan.set(field_of_view="cylinder:20,24,10")
     opened.show_result("otsu")
     assert "another field of view" in told[-1]
+
+
+def test_what_was_ended_before_it_wrote_anything_is_begun_anew_when_resumed(opened, monkeypatch):
+    asked = []
+    monkeypatch.setattr(opened, "run", lambda command, arguments, *_: asked.append(arguments["resume"]))
+    actions.segment(opened, "otsu", {"classes": 3}, "otsu", resume=True)
+    (opened.scan.labels_folder / "otsu.partial").mkdir(parents=True)
+    actions.segment(opened, "otsu", {"classes": 3}, "otsu", resume=True)
+    actions.segment(opened, "otsu", {"classes": 3}, "otsu")
+    assert asked == [False, True, False]

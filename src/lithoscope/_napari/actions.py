@@ -79,8 +79,14 @@ def make_sample(session: Session) -> None:
 def segment(
     session: Session, method: str, settings: Mapping[str, Any], output: str, *, resume: bool = False, box: Box | None = None
 ) -> Job | None:
-    """Run a method on the whole volume, or on a box of it; the result is shown when it is there."""
-    arguments: dict[str, Any] = {"method": method, "settings": plain(settings), "resume": resume}
+    """Run a method on the whole volume, or on a box of it; the result is shown when it is there.
+
+    A run that was ended before it had written anything is begun anew when it is to be resumed.
+    """
+    from lithoscope.labels.result_writer import PARTIAL
+
+    kept = session.scan is not None and (session.scan.labels_folder / f"{output}{PARTIAL}").exists()
+    arguments: dict[str, Any] = {"method": method, "settings": plain(settings), "resume": resume and kept}
     if box is not None:
         arguments["box"] = str(box)
     return _segment(session, arguments, output)
