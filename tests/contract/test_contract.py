@@ -21,9 +21,13 @@ CASES = {
     "otsu": [{}, {"classes": 2}, {"per_slice": True}],
     "kmeans": [{}, {"starts": "seeded"}, {"per_slice": True}],
     "forest": [{"dimensions": 3}, {"preset": "published", "dimensions": 3}, {"dimensions": 2, "plane": "y", "trees": 5}],
+    "dino": [
+        {"backbone": "random-tiny", "dimensions": 3, "scale": 1},
+        {"backbone": "random-tiny", "plane": "y", "dimensions": 2, "filters": False},
+    ],
     "fuzzy": [{}, {"spatial": True}, {"spatial": True, "dimensions": 2, "plane": "all"}, {"per_slice": True, "m": 1.5}],
 }
-NEEDS_TORCH = {"forest"}
+NEEDS_TORCH = {"dino", "forest"}
 NO_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="torch, of the extra networks, is not installed")
 EVERY = [
     pytest.param(name, given, id=f"{name}-{'-'.join(map(str, given.values())) or 'plain'}", marks=[NO_TORCH] if name in NEEDS_TORCH else [])
