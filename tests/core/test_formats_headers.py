@@ -6,7 +6,7 @@ import nibabel
 import nrrd
 import numpy as np
 import pytest
-from formats_data import contents, values, write_txm
+from formats_data import contents, values, write_dicom, write_txm
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -274,3 +274,29 @@ def test_a_library_that_is_not_there_is_named_with_the_extra(tmp_path, monkeypat
     (tmp_path / name).write_bytes(b"x" * 400)
     with pytest.raises(LithoscopeError, match=rf"{module} is not installed; install it: pip install 'lithoscope\[formats\]'"):
         open_source(tmp_path / name)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["a.mha", "a.nii", "b.nii.gz", "a.nrrd", "a.dcm"]),
+    st.lists(st.tuples(st.integers(0, 600), st.integers(0, 255)), max_size=6),
+)
+def test_a_damaged_header_is_read_or_refused_in_one_line(tmp_path_factory, name, changes):
+    folder, volume = tmp_path_factory.mktemp("f"), values((3, 9, 20))
+    save_nifti(folder / "a.nii", volume, np.eye(4))
+    save_nifti(folder / "b.nii.gz", volume, np.eye(4)[[2, 0, 1, 3]])
+    write_mhd(folder, volume, header="a.mha", ElementDataFile="LOCAL")
+    nrrd.write(str(folder / "a.nrrd"), volume, {"encoding": "gzip"}, index_order="C")
+    write_dicom(folder / "a.dcm", volume[0])
+    content = bytearray((folder / name).read_bytes())
+    for place, byte in changes:
+        content[place % len(content)] = byte
+    (folder / name).write_bytes(content)
+    said = ""
+    try:
+        source = open_source(folder / name)
+        source.planes(0, min(source.shape[0], 3))
+        source.close()
+    except LithoscopeError as error:
+        said = str(error)
+    assert "\n" not in said

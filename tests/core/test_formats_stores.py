@@ -9,6 +9,8 @@ import zarr
 from formats_data import contents, values
 
 from lithoscope.errors import InputError, MissingError, UnreadableError
+from lithoscope.labels.imports import import_labels
+from lithoscope.labels.results import open_result
 from lithoscope.volume.convert import import_scan
 from lithoscope.volume.formats import open_source
 
@@ -53,6 +55,16 @@ def test_one_of_several_datasets_is_chosen_by_name_or_path(tmp_path):
         open_source(tmp_path / "a.hdf5", dataset="recon")
     with pytest.raises(UnreadableError):
         open_source(tmp_path / "a.hdf5", dataset="recon/note")
+
+
+def test_labels_and_masks_in_an_hdf5_file_are_named_by_their_path(tmp_path):
+    labels = values((4, 6, 5), np.uint8) % 2 + 1
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["raw"], file["truth"], file["mask"] = values((4, 6, 5), np.uint8), labels, labels - 1
+    scan = import_scan(tmp_path / "a.h5/raw", tmp_path / "a.zarr", field_of_view=str(tmp_path / "a.h5/mask"))
+    assert np.array_equal(scan.inside(scan.box), labels == 2)
+    import_labels(scan, tmp_path / "a.h5/truth", "truth", kind="truth")
+    assert np.array_equal(open_result(scan, "truth").array[:], labels)
 
 
 def test_nexus_says_what_to_read_and_what_it_is(tmp_path):

@@ -229,3 +229,17 @@ def test_a_result_is_shown_with_its_corrections(opened, qtbot):
     opened.correct("otsu")
     opened.painting.undo()
     np.testing.assert_array_equal(np.array(opened.layer("result").data[5]), predicted)
+
+
+def test_a_result_of_another_field_of_view_is_marked_as_such(opened, qtbot):
+    from lithoscope.labels.predict import segment
+    from lithoscope.segmenters import segmenter
+
+    segment(opened.scan, segmenter("otsu")(classes=2), output="otsu")
+    told = []
+    opened.said.connect(lambda words, bad: told.append(words))
+    opened.show_result("otsu")
+    assert not told
+    opened.scan.set(field_of_view="cylinder:20,24,10")
+    opened.show_result("otsu")
+    assert "another field of view" in told[-1]

@@ -7,6 +7,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
+from lithoscope._napari.job_bar import JobBar
 from lithoscope._napari.look import Colours, column, mark_bad, style_sheet, text
 from lithoscope._napari.session import session_of
 from lithoscope._napari.start_panel import StartPanel
@@ -15,7 +16,7 @@ OURS = "lithoscope_dock"
 
 
 class Dock(QWidget):
-    """A scrolling column: the start panel while no scan is open, else the dock's own `body`; below both the line that speaks."""
+    """A scrolling column: the start panel while no scan is open, else the dock's own `body`. Below it, always in sight, jobs and words."""
 
     title = ""
 
@@ -29,7 +30,7 @@ class Dock(QWidget):
         self.said.setAccessibleName("Messages")
         self.said.hide()
         inner = QWidget()
-        layout: QVBoxLayout = column(self.body, self.start, self.said, spacing=8, margin=8)
+        layout: QVBoxLayout = column(self.body, self.start, spacing=8, margin=8)
         layout.addStretch(1)
         inner.setLayout(layout)
         area = QScrollArea()
@@ -38,7 +39,10 @@ class Dock(QWidget):
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(inner)
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setLayout(column(area))
+        self.jobs = JobBar(self.session)
+        foot = QWidget()
+        foot.setLayout(column(self.jobs, self.said, spacing=4, margin=8))
+        self.setLayout(column(area, foot, spacing=0))
         self.setMinimumWidth(300)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.colours = Colours.of(self.session.viewer)

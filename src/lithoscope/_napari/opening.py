@@ -94,3 +94,10 @@ def corrections_of(scan: "Scan", result: "Result") -> "Corrected | None":
         return None
     found = corrected(scan, result, readonly=True)
     return found if found.touched() else None
+
+
+def outdated(scan: "Scan", record: RunRecord) -> bool:
+    """Whether a result was made while the scan had another field of view."""
+    if "field_of_view" not in record.source:
+        return False
+    return bool(record.source["field_of_view"] != (None if scan.field_of_view is None else scan.field_of_view.to_json()))

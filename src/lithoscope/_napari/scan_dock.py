@@ -6,7 +6,6 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QLineEdit, QWidget
 
 from lithoscope._napari.actions import set_field_of_view, set_voxel
 from lithoscope._napari.dock import Dock
-from lithoscope._napari.job_bar import JobBar
 from lithoscope._napari.look import button, bytes_text, column, row, rule, text
 from lithoscope.errors import LithoscopeError
 from lithoscope.volume.voxel import Voxel
@@ -50,7 +49,6 @@ class ScanDock(Dock):
         self._more = button("Another scan …", "Open or import another scan")
         self._more.setCheckable(True)
         self._close = button("Close the scan", tip="Take the scan and its layers out of the viewer; everything is kept on disk")
-        self.jobs = JobBar(self.session)
         facts = QWidget()
         facts.setLayout(self._facts)
         self.body.setLayout(
@@ -69,14 +67,7 @@ class ScanDock(Dock):
                 row(self._more, 1, self._close),
             )
         )
-        layout = self.body.layout()
-        assert layout is not None
         self.start.form.closed.connect(self._on_more_done)
-        inner = self.start.parentWidget()
-        assert inner is not None
-        inner_layout = inner.layout()
-        assert inner_layout is not None
-        inner_layout.insertWidget(2, self.jobs)
         self.voxel_button.clicked.connect(self._on_voxel)
         self.voxel_edit.returnPressed.connect(self._on_voxel)
         self._propose.clicked.connect(self._on_propose)

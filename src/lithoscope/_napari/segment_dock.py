@@ -9,18 +9,20 @@ from lithoscope._napari import actions
 from lithoscope._napari.class_table import ClassList
 from lithoscope._napari.dock import Dock
 from lithoscope._napari.export_form import ExportForm
-from lithoscope._napari.job_bar import JobBar
 from lithoscope._napari.look import button, column, row, rule, text
 from lithoscope._napari.method_panel import MethodPanel
 from lithoscope._napari.remembered import Remembered
 from lithoscope._napari.results_list import ResultsList
 
 HINTS = (
-    "1  Choose a method; the preview shows what it says of the plane in view.",
-    "2  Drag the lines on the histogram to set thresholds by hand.",
-    "3  Run it on the volume; you can go on looking meanwhile.",
-    "4  Correct the result with the brush, then export it.",
+    "1  Choose a method; see it on the plane in view.",
+    "2  Drag the histogram's lines to set thresholds.",
+    "3  Run it on the volume; go on looking meanwhile.",
+    "4  Correct the result with the brush; export it.",
 )
+
+
+HOW_TO_CORRECT = "Paint where the result is wrong; the eraser marks what is outside. Ctrl+Z takes back. What the method said is kept."
 
 
 class SegmentDock(Dock):
@@ -39,8 +41,9 @@ class SegmentDock(Dock):
         self._got_it = button("Got it", "Hide these hints")
         self._hints.setLayout(column(*(text(h) for h in HINTS), row(1, self._got_it), spacing=3, margin=8))
         self.classes = ClassList()
+        self._how = text(HOW_TO_CORRECT, muted=True)
         self.methods = MethodPanel(self.session)
-        self.jobs = JobBar(self.session)
+        self._below = rule()
         self.results = ResultsList()
         self.export_form = ExportForm(self.session)
         self.export_form.hide()
@@ -49,10 +52,10 @@ class SegmentDock(Dock):
                 column(row(self._name, self._device), self._line, spacing=0),
                 self._hints,
                 self.classes,
+                self._how,
                 rule(),
                 self.methods,
-                self.jobs,
-                rule(),
+                self._below,
                 self.results,
                 self.export_form,
             )
@@ -106,6 +109,9 @@ class SegmentDock(Dock):
         correcting = self.session.correcting
         title = f"Correcting {self.session.shown}" if correcting else "Classes"
         self.classes.show_classes(self.session.palette, title=title, editable=not correcting)
+        self._how.setVisible(correcting)
+        self.methods.setVisible(not correcting)
+        self._below.setVisible(not correcting)
         if correcting:
             self.classes.show_counts({})
         else:

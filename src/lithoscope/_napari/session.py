@@ -16,7 +16,7 @@ from lithoscope._napari import layers as ours
 from lithoscope._napari.background import Background, sentence
 from lithoscope._napari.keys import Keys
 from lithoscope._napari.layer_stack import LayerStack
-from lithoscope._napari.opening import Opened, corrections_of, opened, warm
+from lithoscope._napari.opening import Opened, corrections_of, opened, outdated, warm
 from lithoscope._napari.painting import Painting
 from lithoscope._napari.preview import Answer, Plane
 from lithoscope._napari.worker_client import Job, WorkerClient
@@ -120,6 +120,8 @@ class Session(QObject):
             self.run("info", {"scan": str(path)}, f"count {found.scan.name}", lambda job: self._on_counted(job, path))
             return
         former = self._stack.take()
+        for old in former:
+            old.units = ours.placed(found.scan.voxel)["units"]  # napari warns of unlike units, and these go in a moment
         self.close_scan()
         self.scan, self.classes, self.readonly, self.unfinished = found.scan, found.classes, found.readonly, found.unfinished
         self.painting.strokes = found.strokes
@@ -306,6 +308,8 @@ class Session(QObject):
                 self._stack.add("result", ours.result_layer(self.scan, found, name, corrections_of(self.scan, found)))
                 self.shown = name
                 self.hide_preview()
+                if outdated(self.scan, found.record):
+                    self.said.emit(f"{name} was made with another field of view; run it again to bring it up to date", False)
         self.results_changed.emit()
 
     def correct(self, name: str) -> None:

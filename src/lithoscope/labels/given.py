@@ -17,6 +17,7 @@ from lithoscope.labels.editable import EditableArray
 from lithoscope.labels.strokes import strokes
 from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.formats import open_source
+from lithoscope.volume.formats.hdf5 import split
 from lithoscope.volume.formats.source import by
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _opened(scan: "Scan", where: str | Path) -> Planes:
     if text in scan.results():
         return _Painted(corrected(scan, text, readonly=True))
     path = Path(where)
-    if not path.exists():
+    if not path.exists() and split(path) is None:
         store = next((p for p in path.parents if p.name and p.is_dir() and ((p / "zarr.json").exists() or (p / ".zgroup").exists())), None)
         if store is not None:
             return open_source(store, dataset=path.relative_to(store).as_posix())

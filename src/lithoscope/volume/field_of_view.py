@@ -109,7 +109,9 @@ def parse(text: str, shape: Triple) -> FieldOfView | None:
     if kind == "box":
         return BoxView(Box.parse(rest, shape))
     path = Path(text.strip())
-    if not path.exists():
+    from lithoscope.volume.formats.hdf5 import split
+
+    if not path.exists() and split(path) is None:
         raise MissingError(
             f"field of view {text!r} is neither auto, none, cylinder:CY,CX,R, box:z0:z1,y0:y1,x0:x1 nor an existing mask file"
         )

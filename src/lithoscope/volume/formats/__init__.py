@@ -13,7 +13,7 @@ from lithoscope.volume.formats.folder import PICTURE, TIFF, FolderSource, Pictur
 from lithoscope.volume.formats.metaimage import MetaImageSource
 from lithoscope.volume.formats.nifti import NiftiSource
 from lithoscope.volume.formats.nrrd_file import NrrdSource
-from lithoscope.volume.formats.source import Source
+from lithoscope.volume.formats.source import Source, understood
 from lithoscope.volume.formats.tiff import TiffSource
 from lithoscope.volume.formats.txm import TxmSource
 from lithoscope.volume.formats.vgstudio import VgiSource
@@ -66,7 +66,8 @@ def open_source(
             raise UnreadableError(f"{place} is an empty file; copy it again")
         if shape is not None or dtype is not None or place.suffix.lower() in RAW:
             return _bare(place, shape, dtype, byte_order)
-        return _file(place, dataset, wish)
+        with understood(place):
+            return _file(place, dataset, wish)
     except PermissionError as error:
         if isinstance(error, InputError):
             raise
@@ -79,7 +80,8 @@ def _folder(place: Path, pattern: str | None, dataset: str | None, wish: Wish, *
     files = [f for f in place.glob(pattern or "*") if not f.name.startswith(".")]
     pictures = any(f.suffix.lower() in (*TIFFS, *PICTURE) for f in files)
     if not pictures and (slices := [f for f in files if dicom.is_dicom(f)]):
-        return dicom.DicomSource(place, slices, dataset, wish)
+        with understood(place):
+            return dicom.DicomSource(place, slices, dataset, wish)
     return FolderSource(place, pattern, wish, separate=separate)
 
 

@@ -90,7 +90,9 @@ class DicomSource:
     def _header(self, file: Path) -> Any:
         try:
             header = self._pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(READ))
-        except (self._pydicom.errors.InvalidDicomError, OSError, *DAMAGE) as error:
+            for name in READ:
+                header.get(name)  # values are made sense of when they are asked for
+        except (self._pydicom.errors.InvalidDicomError, self._pydicom.errors.BytesLengthException, OSError, *DAMAGE) as error:
             raise UnreadableError(f"{file} is damaged or not DICOM: {one_line(error)}") from error
         if "Rows" not in header or "Columns" not in header or "BitsAllocated" not in header:
             raise UnreadableError(f"{file} is DICOM but holds no image, or is cut short; take it out of the folder or copy it again")

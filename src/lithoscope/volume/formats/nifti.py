@@ -1,5 +1,6 @@
 """NIfTI: `.nii` and `.nii.gz`, turned to the canonical orientation, so that z, y and x run to the head, the front and the right."""
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ class NiftiSource:
         key[self._from[2]] = slice(low, high)
         try:
             found = np.asarray(self._image.dataobj[(*key, *self._index)])
-        except (OSError, EOFError, *DAMAGE) as error:
+        except (OSError, zlib.error, *DAMAGE) as error:
             raise UnreadableError(f"{self.path} is damaged: {one_line(error)}; copy it again") from error
         return found.transpose(self._from[2], self._from[1], self._from[0]).astype(self.dtype)
 

@@ -1,12 +1,16 @@
 """What every reader gives: planes of a volume, its dtype, and what the file says of itself."""
 
 import re
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from lithoscope.errors import UnreadableError
+from lithoscope.errors import LithoscopeError, UnreadableError
 from lithoscope.volume.box import Triple
 from lithoscope.volume.voxel import Voxel
 
@@ -58,6 +62,17 @@ def checked_shape(shape: tuple[int, ...], dtype: Any, name: object) -> Triple:
     if max(shape) > LONGEST or shape[1] * shape[2] * np.dtype(dtype).itemsize > LARGEST_PLANE:
         raise UnreadableError(f"{name} says that it is {by(shape)} (z × y × x), which no scan is; the file is probably damaged")
     return (int(shape[0]), int(shape[1]), int(shape[2]))
+
+
+@contextmanager
+def understood(path: object) -> Iterator[None]:
+    """A header that makes no sense in here becomes an `UnreadableError`."""
+    try:
+        yield
+    except LithoscopeError:
+        raise
+    except (zlib.error, struct.error, *DAMAGE) as error:
+        raise UnreadableError(f"{path} is damaged: {one_line(error)}; copy it again") from error
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:
