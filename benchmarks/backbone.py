@@ -99,8 +99,8 @@ def tokens(network: Any, scale: float, fine: bool) -> Extract:
     grid = Grid(network.config.patch, scale)
 
     def extract(image: Array) -> Array:
-        side = min(28, max(grid.count(size) for size in image.shape))
-        found = plane_tokens(network, image, grid, windows=Windows(side, max(1, side * 3 // 4)))
+        side = min(20, max(grid.count(size) for size in image.shape))
+        found = plane_tokens(network, image, grid, windows=Windows(side, max(1, side * 4 // 5)))
         if not fine:
             return np.moveaxis(found, -1, 0)
         rows, columns = image.shape

@@ -72,8 +72,8 @@ def windowed(image: npt.NDArray[Any], window: tuple[float, float]) -> Floats:
 class Windows:
     """How a plane is seen: windows of `side` tokens, `step` tokens apart, the first one at voxel 0 of the scan."""
 
-    side: int = 28
-    step: int = 21
+    side: int = 20
+    step: int = 16
 
     def over(self, first: int, last: int) -> range:
         """Where windows begin, in tokens, that hold any of the tokens first … last - 1."""

@@ -48,7 +48,7 @@ class Dino(Segmenter):
     plane: Literal["z", "y", "x", "all"] = parameter(
         "z", "The axis across which the network sees planes; all three take three times as long."
     )
-    scale: Literal[1, 2, 4] = parameter(2, "How far planes are enlarged first: 2 sees finer structures and takes four times as long.")
+    scale: Literal[1, 2, 4] = parameter(1, "How far planes are enlarged first: 2 sees finer structures and takes four times as long.")
     reduced: int = parameter(
         64, "Channels kept of each token, in the backbone's own basis.", minimum=1, maximum=1024, step=1, level="advanced"
     )
