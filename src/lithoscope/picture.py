@@ -51,12 +51,12 @@ def picture(
     from PIL import Image, ImageDraw, ImageFont
 
     size = _size(plane.shape)
-    grey = Image.fromarray(_grey(plane, window)).resize(
+    shade = Image.fromarray(grey(plane, window)).resize(
         size, Image.Resampling.BOX if size[0] < plane.shape[1] else Image.Resampling.NEAREST
     )
-    shown = Image.fromarray(_coloured(labels, classes)).resize(size, Image.Resampling.NEAREST)
+    shown = Image.fromarray(coloured(labels, classes)).resize(size, Image.Resampling.NEAREST)
     solid = Image.fromarray(((labels > 0) * np.uint8(120)).astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
-    overlay = Image.composite(shown, grey.convert("RGB"), solid)
+    overlay = Image.composite(shown, shade.convert("RGB"), solid)
     font = ImageFont.load_default(size=_LETTERS)
     entries = _legend(labels, classes)
     draft = ImageDraw.Draw(overlay)
@@ -66,7 +66,7 @@ def picture(
     draw = ImageDraw.Draw(sheet)
     draw.text((_MARGIN, _MARGIN // 2), title, fill="black", font=font)
     top = _LETTERS + _MARGIN + _MARGIN // 2
-    sheet.paste(grey.convert("RGB"), (_MARGIN, top))
+    sheet.paste(shade.convert("RGB"), (_MARGIN, top))
     sheet.paste(overlay, (2 * _MARGIN + size[0], top))
     if voxel is not None:
         _scale_bar(sheet, (_MARGIN, top + size[1]), size[0], voxel.size[2] * plane.shape[1] / size[0], voxel.symbol)
@@ -85,14 +85,16 @@ def _size(shape: tuple[int, ...]) -> tuple[int, int]:
     return max(1, round(shape[1] * factor)), max(1, round(shape[0] * factor))
 
 
-def _grey(plane: npt.NDArray[Any], window: tuple[float, float]) -> Plane:
+def grey(plane: npt.NDArray[Any], window: tuple[float, float]) -> Plane:
+    """A plane as it is shown: 8-bit grey between the limits of the window."""
     low, high = window
     scaled = (np.nan_to_num(plane.astype(np.float32), nan=low) - low) * (255 / max(high - low, 1e-12))
-    grey: Plane = np.clip(scaled, 0, 255).astype(np.uint8)
-    return grey
+    shown: Plane = np.clip(scaled, 0, 255).astype(np.uint8)
+    return shown
 
 
-def _coloured(labels: Plane, classes: ClassTable) -> Plane:
+def coloured(labels: Plane, classes: ClassTable) -> Plane:
+    """The colour (y, x, 3) of each label of a plane (y, x); black where there is none."""
     table = np.zeros((256, 3), np.uint8)
     for c in classes:
         table[c.id] = list(bytes.fromhex(c.colour[1:]))

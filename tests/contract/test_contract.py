@@ -25,9 +25,14 @@ CASES = {
         {"backbone": "random-tiny", "dimensions": 3, "scale": 1},
         {"backbone": "random-tiny", "plane": "y", "dimensions": 2, "filters": False},
     ],
+    "unet": [
+        {"preset": "tiny", "dimensions": 2},
+        {"preset": "tiny", "dimensions": 2, "plane": "all", "slices": 1, "flips": True},
+        {"preset": "tiny", "dimensions": 3, "side": 8},
+    ],
     "fuzzy": [{}, {"spatial": True}, {"spatial": True, "dimensions": 2, "plane": "all"}, {"per_slice": True, "m": 1.5}],
 }
-NEEDS_TORCH = {"dino", "forest"}
+NEEDS_TORCH = {"dino", "forest", "unet"}
 NO_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="torch, of the extra networks, is not installed")
 EVERY = [
     pytest.param(name, given, id=f"{name}-{'-'.join(map(str, given.values())) or 'plain'}", marks=[NO_TORCH] if name in NEEDS_TORCH else [])

@@ -27,6 +27,17 @@ def scan_of(values, path: Path, *, shard=(32, 32, 32), fov=None, voxel=(2.0, 2.0
     return scan
 
 
+def brushed(truth, ids, z):
+    """Strokes on plane z of a truth (z, y, x): patches of one class each, 34 voxels apart, so that some can be held back."""
+    said = np.zeros(truth.shape, np.uint8)
+    for i, y in enumerate(range(0, truth.shape[1] - 11, 46)):
+        for j, x in enumerate(range(0, truth.shape[2] - 11, 46)):
+            place = (z, slice(y, y + 12), slice(x, x + 12))
+            id = ids[(i + j) % len(ids)]
+            said[place] = np.where(truth[place] == id, id, 0)
+    return said
+
+
 def three_phases(shape, dtype="u1", seed=0):
     """Blobs of three grey values with noise."""
     from scipy.ndimage import gaussian_filter

@@ -77,7 +77,7 @@ def test_the_demo_without_a_display_asks_for_no_window(dev, monkeypatch):
 
 def test_an_unknown_environment_is_refused(dev, capsys):
     assert dev.main(["test", "cores"]) == 2
-    assert "lint, core, widgets, viewer" in capsys.readouterr().err
+    assert "lint, core, networks, widgets, viewer" in capsys.readouterr().err
 
 
 def test_reports_are_added_up_to_one_line(dev, monkeypatch, tmp_path, capsys):

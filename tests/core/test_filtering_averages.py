@@ -108,19 +108,6 @@ def test_noise_is_found_and_mostly_taken_away_whatever_the_dtype(tmp_path, dtype
     assert abs(error.mean()) < 0.6
 
 
-def test_torch_gives_what_numpy_gives():
-    torch = pytest.importorskip("torch")
-    from lithoscope.filtering import pairs
-
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(7, 14, 15)).astype(np.float32)
-    like = Likeness((1, 2, 2), (1, 1, 1), 0.4, 0.3)
-    flat = torch.from_numpy(values).reshape(-1)
-    total, weight = pairs._sums(torch, flat, flat * np.float32(like.scale), None, values.shape, like)
-    found = (total / weight).reshape(values.shape)[2:-2, 3:-3, 3:-3].numpy()
-    assert np.allclose(found, averaged(values, like), atol=1e-6)
-
-
 def test_the_noise_of_flat_and_of_tiny_planes_is_nothing(tmp_path):
     for number, shape in enumerate([(3, 2, 2), (1, 1, 1), (4, 20, 20)]):
         scan = scan_of(np.full(shape, 7, "u1"), tmp_path / f"{number}.zarr")

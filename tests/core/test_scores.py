@@ -8,6 +8,8 @@ from hypothesis.extra import numpy as hnp
 from sklearn import metrics
 
 from lithoscope.errors import InputError
+from lithoscope.scores.boundary import Boundary
+from lithoscope.scores.by_slice import SliceScores
 from lithoscope.scores.segmentation import Confusion, confusion
 
 LABEL = st.integers(0, 4)
@@ -82,3 +84,66 @@ def test_nothing_to_compare_gives_no_number():
 def test_arrays_on_different_grids_are_refused():
     with pytest.raises(InputError, match="shape"):
         confusion(np.zeros((1, 2, 2), np.uint8), np.zeros((2, 2, 2), np.uint8))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    truth=hnp.arrays(np.uint8, (4, 5, 6), elements=LABEL), predicted=hnp.arrays(np.uint8, (4, 5, 6), elements=LABEL), cut=st.integers(0, 4)
+)
+def test_scores_by_slice_are_those_of_each_slice(truth, predicted, cut):
+    slices = SliceScores(4)
+    slices.add(0, truth[:cut], predicted[:cut])
+    slices.add(cut, truth[cut:], predicted[cut:])
+    for z in range(4):
+        alone = confusion(truth[z : z + 1], predicted[z : z + 1])
+        for k in range(1, 5):
+            expected = alone.iou(k)
+            assert slices.iou(k)[z] == (None if np.isnan(expected) else pytest.approx(expected))
+        assert slices.mean_iou[z] == (None if np.isnan(alone.mean_iou) else pytest.approx(alone.mean_iou))
+
+
+def _slow_boundary_f1(truth, predicted, id, tolerance, flat):
+
+    predicted = np.where(truth == 0, 0, predicted)
+
+    def edges(labels):
+        found = []
+        for place in np.argwhere(labels == id):
+            for axis in range(1 if flat else 0, 3):
+                for step in (-1, 1):
+                    other = place.copy()
+                    other[axis] += step
+                    if 0 <= other[axis] < labels.shape[axis] and labels[tuple(other)] not in (0, id):
+                        found.append(tuple(place))
+        return sorted(set(found))
+
+    def met(mine, others):
+        near = [
+            any(sum((a - b) ** 2 for a, b in zip(m, o, strict=True)) <= tolerance**2 and (not flat or m[0] == o[0]) for o in others)
+            for m in mine
+        ]
+        return sum(near)
+
+    real, said = edges(truth), edges(predicted)
+    if not real and not said:
+        return float("nan")
+    precision, recall = met(said, real) / max(1, len(said)), met(real, said) / max(1, len(real))
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_boundary_f1_is_that_of_an_obvious_count_whatever_the_blocks(data):
+    shape = data.draw(hnp.array_shapes(min_dims=3, max_dims=3, max_side=6))
+    truth = data.draw(hnp.arrays(np.uint8, shape, elements=st.integers(0, 2)))
+    predicted = data.draw(hnp.arrays(np.uint8, shape, elements=st.integers(0, 2)))
+    flat, tolerance, cut = data.draw(st.booleans()), data.draw(st.integers(0, 2)), data.draw(st.integers(0, shape[2]))
+    counted = Boundary(tolerance, flat)
+    halo = counted.halo[2]
+    for low, high in ((0, cut), (cut, shape[2])):
+        if low == high:
+            continue
+        a, b = max(0, low - halo), min(shape[2], high + halo)
+        counted.add(truth[..., a:b], predicted[..., a:b], (slice(None), slice(None), slice(low - a, high - a)))
+    for id in (1, 2):
+        np.testing.assert_allclose(counted.f1(id), _slow_boundary_f1(truth, predicted, id, tolerance, flat))

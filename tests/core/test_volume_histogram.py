@@ -114,3 +114,10 @@ def test_the_widest_range_of_floats_is_counted():
     histogram = counter.histogram()
     assert histogram.total == 4
     assert histogram.counts[0] == histogram.counts[-1] == 1
+
+
+def test_a_span_of_denormal_numbers_is_counted():
+    values = np.array([[[2.2e-309, 0.0, 0.0]]])
+    counter = Counter(values.dtype, values)
+    counter.add(values)
+    assert counter.histogram().total == 3

@@ -73,6 +73,21 @@ def clean(answer: Json) -> str:
     return table(rows)
 
 
+def separate(answer: Json) -> str:
+    """How many grains, how large, and where their table is."""
+    about, unit = answer["summary"], answer["summary"]["unit"]
+    rows = [
+        ("result", str(answer["output"])),
+        ("grains", f"{about['grains']} ({about['cut']} of them cut by the faces)"),
+        ("diameter", f"{about['mean_diameter']:.4g} {unit} on average"),
+        ("by volume", ", ".join(f"{q} {about[q]:.4g} {unit}" for q in ("d10", "d50", "d90"))),
+        ("sphericity", f"{about['mean_sphericity']:.3f} on average"),
+        ("contacts", f"{about['mean_contacts']:.2f} a grain on average"),
+        ("tables", ", ".join(answer["files"])),
+    ]
+    return table(rows + [("note", note) for note in answer["notes"]])
+
+
 def labels(answer: Json) -> str:
     """The results of a scan, one a line."""
     if not answer["results"]:
@@ -103,7 +118,44 @@ def measure(answer: Json) -> str:
         lines.append(f"porosity {answer['porosity']:.4f}")
     if "mean_iou" in answer:
         lines.append(f"mean IoU {answer['mean_iou']:.4f}  (" + ", ".join(f"{i}: {v:.4f}" for i, v in answer["iou"].items()) + ")")
-    return "\n".join(lines)
+    if "structure" in answer:
+        lines.append(_structure(answer))
+    return "\n".join([*lines, *answer.get("notes", ())])
+
+
+def _structure(answer: Json) -> str:
+    found, rows = answer["structure"], [("class", "components", "in the largest", "reaches across", "surface")]
+    for id, of in found["connected"].items():
+        area = found["surface"]["phases"].get(id)
+        across = ", ".join(axis for axis, there in of["percolates"].items() if there) or "no axis"
+        surface = f"{area['area']:.4g} {found['surface']['unit']}²" if area else ""
+        rows.append((id.replace("_", " "), str(of["components"]), f"{of['largest_fraction']:.4f}", across, surface))
+    return table(rows)
+
+
+def compare(answer: Json) -> str:
+    """The methods, best first, with what each cluster was taken for."""
+    rows = [("method", "mean IoU", "seconds", "memory", "result")]
+    left = []
+    for m in answer["methods"]:
+        if m["mean_iou"] is None:
+            left.append(f"{m['name']}: {m.get('missing') or 'failed: ' + m.get('error', '')}")
+            continue
+        spread = "" if m.get("mean_iou_sd") is None else f" ± {m['mean_iou_sd']:.4f}"
+        rows.append((m["name"], f"{m['mean_iou']:.4f}{spread}", f"{m['seconds']:.1f}", size(m["peak_bytes"]), m["result"]))
+    names = {str(c["id"]): c["name"] for c in answer["classes"]["classes"]}
+    maps = [
+        f"{m['name']}: " + ", ".join(f"cluster {own} is {names[str(id)]}" for own, id in m["class_map"].items())
+        for m in answer["methods"]
+        if m.get("class_map")
+    ]
+    notes = (answer["truth"] or {}).get("notes", [])
+    return "\n".join([table(rows), *left, *maps, *notes, *(f"written to {file}" for file in answer.get("report", []))])
+
+
+def report(answer: Json) -> str:
+    """Where the page and its tables are."""
+    return "\n".join(f"written to {file}" for file in answer["files"])
 
 
 def repeat(answer: Json) -> str:

@@ -18,6 +18,8 @@ from lithoscope.volume.box import Triple
 PLANES = 32
 """From how many slices the common levels are taken."""
 ROUNDS = 4
+ENOUGH = 1 << 18
+"""About so many voxels of a slice, spread evenly, are compared with its neighbours."""
 FEWEST = 16
 """Fewer voxels than this say nothing of a slice."""
 Pair = tuple[float, float]
@@ -27,7 +29,8 @@ Plane = npt.NDArray[Any]
 @register
 @dataclass
 class Normalise(Filter):
-    """By its neighbours: the same place holds the same material a few slices on, so the median difference is the slice's own fault.
+    """By its neighbours: the same place holds the same material a few slices on, so the median difference from their median is the slice's
+    own fault.
 
     By levels: the medians of a slice's darker and brighter phase are brought to those of all slices. That also mends steps and slow
     changes, but takes a slice of other material for a fault.
@@ -54,28 +57,24 @@ class Normalise(Filter):
 
     def _beside_neighbours(self, survey: Survey, z: range, common: Pair, report: Report) -> Iterator[Pair]:
         """What the common levels look like in each slice, by its differences from the mean of its neighbours."""
-        depth = survey.scan.shape[0]
+        depth, height, width = survey.scan.shape
+        step = max(1, int(np.ceil((height * width / ENOUGH) ** 0.5)))
         wanted = range(max(z.start - self.reach, 0), min(z.stop + self.reach, depth))
-        planes: dict[int, tuple[Plane, Plane]] = {}
         coming = ((first + n, plane, known[n]) for first, slab, known in survey.slabs(wanted) for n, plane in enumerate(slab))
+        planes: dict[int, npt.NDArray[np.float64]] = {}
         for place in z:
             report(Progress(place - z.start, len(z), "comparing slices"))
             near = range(max(place - self.reach, wanted.start), min(place + self.reach + 1, wanted.stop))
             while near[-1] not in planes:
                 at, plane, known = next(coming)
-                planes[at] = plane, known
+                planes[at] = np.where(known, plane, np.nan)[::step, ::step]
             for gone in [at for at in planes if at < near.start]:
                 del planes[gone]
-            others = [planes[at] for at in near if at != place]
-            mean = np.zeros(survey.scan.shape[1:], np.float64)
-            bright = np.zeros(survey.scan.shape[1:], np.int16)
-            valid = planes[place][1].copy()
-            for plane, known in others:
-                mean += np.where(known, plane, 0)
-                bright += plane > sum(common) / 2
-                valid &= known
-            beyond = planes[place][0] - mean / len(others)
-            yield _shifted(common, beyond[valid & (bright == 0)], beyond[valid & (bright == len(others))])
+            others = np.stack([planes[at] for at in near if at != place])
+            bright = (others > sum(common) / 2).sum(axis=0)
+            beyond = planes[place] - np.median(others, axis=0)
+            known = np.isfinite(beyond)
+            yield _shifted(common, beyond[known & (bright == 0)], beyond[known & (bright == len(others))])
 
     def _line(self, levels: Pair, common: Pair) -> Pair:
         """Gain and offset that bring a slice's levels to the common ones."""

@@ -1,5 +1,7 @@
 """Ring removal: what is the same all around the rotation axis is taken away."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -17,10 +19,18 @@ from lithoscope.volume.box import Box, Triple
 
 Profile = npt.NDArray[np.float64]
 
+MOST_WORKERS = 4
+AT_ONCE = 1 << 24
+"""Planes are judged side by side while they hold no more voxels than this together."""
 REACH = 6
 """How far around a voxel its phase's grey level is looked for."""
 ALIKE = 3.0
 """Voxels of one phase differ by no more than about so many standard deviations of the noise."""
+OUTLYING = 4.0
+"""Voxels further from their surroundings than so many standard deviations of the noise lie on an edge, and say nothing of rings."""
+CORRELATED = 3.0
+"""Neighbours err alike, so that a mean is less certain than their number says."""
+ROUNDS = 2
 SMOOTH = 1.5
 """By how much a plane is smoothed to tell its phases (sigma in voxels)."""
 
@@ -40,7 +50,7 @@ class Rings(Filter):
 
     centre_y: float | None = parameter(None, "The rotation axis along y; the middle of the field of view if not given", unit="voxels")
     centre_x: float | None = parameter(None, "The rotation axis along x; the middle of the field of view if not given", unit="voxels")
-    width: float = parameter(12.0, "Rings wider than about this are left, as cupping", minimum=1, maximum=200, unit="voxels")
+    width: float = parameter(20.0, "Rings wider than about this are left, as cupping", minimum=1, maximum=200, unit="voxels")
     slices: int = parameter(
         1, "Planes whose rings are judged together, odd; more where rings run through the stack", minimum=1, maximum=101, level="advanced"
     )
@@ -57,14 +67,20 @@ class Rings(Filter):
         side = self.slices // 2 if not survey.scan.separate_slices else 0
         wanted = range(max(z.start - side, 0), min(z.stop + side, depth))
         found: list[tuple[Profile, Profile]] = []
-        for first, slab, valid in survey.slabs(wanted):
-            for n, (plane, known) in enumerate(zip(slab, valid, strict=True)):
-                report(Progress(first + n - wanted.start, len(wanted), "looking for rings"))
-                found.append(_profile(values.centred(plane[None], known[None]), known, radius, max(noise / values.unit, 1e-4)))
+
+        def judged(plane: npt.NDArray[Any], known: npt.NDArray[np.bool_]) -> tuple[Profile, Profile]:
+            return _profile(values.centred(plane[None], known[None]), known, radius, max(noise / values.unit, 1e-4))
+
+        workers = max(1, min(os.cpu_count() or 1, MOST_WORKERS, AT_ONCE // (height * width)))
+        with ThreadPoolExecutor(workers, thread_name_prefix="rings") as pool:
+            for _, slab, valid in survey.slabs(wanted):
+                for start in range(0, len(slab), workers):
+                    report(Progress(len(found), len(wanted), "looking for rings"))
+                    found += pool.map(judged, slab[start : start + workers], valid[start : start + workers])
         rows = []
         for place in z:
             near = found[max(place - side, wanted.start) - wanted.start : min(place + side + 1, wanted.stop) - wanted.start]
-            rows.append(self._ring(np.mean([p for p, _ in near], axis=0), np.mean([v for _, v in near], axis=0) / len(near)))
+            rows.append(self._ring(np.mean([p for p, _ in near], axis=0), np.mean([v for _, v in near], axis=0) / len(near) ** 0.5))
         return replace(self, axis_=axis, values_=values, profiles_=Table(z.start, np.stack(rows).astype(np.float32)))
 
     def _ring(self, profile: Profile, variance: Profile) -> Profile:
@@ -74,7 +90,8 @@ class Rings(Filter):
         sure = 1 / variance
         broad = gaussian_filter1d(profile * sure, self.width / 2) / gaussian_filter1d(sure, self.width / 2)
         narrow: Profile = profile - broad
-        strength = gaussian_filter1d(np.maximum(narrow**2 - variance, 0) * sure, 4 * self.width) / gaussian_filter1d(sure, 4 * self.width)
+        strength = gaussian_filter1d((narrow**2 - variance) * sure, 4 * self.width) / gaussian_filter1d(sure, 4 * self.width)
+        strength = np.maximum(strength, 0)
         return narrow * strength / (strength + variance)
 
     def piece(self) -> Triple:
@@ -102,18 +119,29 @@ def _profile(
 ) -> tuple[Profile, Profile]:
     """By how much voxels at each radius 0, 1 … are brighter than their surroundings of the same phase, and how uncertain that is.
 
-    `plane` (1, y, x) is centred; profiles are piecewise linear in the radius, fitted by least squares.
+    `plane` (1, y, x) is centred. Strong rings hide phases, so the profile is judged again on what the first one leaves.
     """
+    profile: Profile = np.zeros(int(radius.max()) + 2)
+    variance = np.ones_like(profile)
+    index = radius.astype(np.int64)
+    part = radius - index
+    for _ in range(ROUNDS):
+        found = (profile[index] * (1 - part) + profile[index + 1] * part).astype(np.float32)
+        left = plane - np.where(valid, found, 0)
+        beyond = left[0] - _background(left, valid, noise)
+        kept = valid & (np.abs(beyond) < OUTLYING * noise)
+        more, variance = _fitted(beyond[kept].astype(np.float64), radius[kept].astype(np.float64), len(profile))
+        profile += more
+    return profile, variance
+
+
+def _fitted(values: Profile, radius: Profile, size: int) -> tuple[Profile, Profile]:
+    """The piecewise linear function of the radius that fits values best, at 0, 1 … size - 1, and its variance."""
     from scipy.linalg import solveh_banded
 
-    beyond = plane[0] - _background(plane, valid, noise)
-    kept = valid & (np.abs(beyond) < 4 * noise)
-    distance = radius[kept].astype(np.float64)
-    index = distance.astype(np.int64)
-    part = distance - index
-    size = int(radius.max()) + 2
-    value = beyond[kept].astype(np.float64)
-    low, high = 1 - part, part
+    index = radius.astype(np.int64)
+    high = radius - index
+    low = 1 - high
 
     def binned(at: npt.NDArray[np.int64], weights: Profile) -> Profile:
         return np.bincount(at, weights, minlength=size)[:size].astype(np.float64)
@@ -121,10 +149,9 @@ def _profile(
     bands = np.zeros((2, size))
     bands[1] = binned(index, low * low) + binned(index + 1, high * high) + 0.5
     bands[0, 1:] = binned(index, low * high)[:-1]
-    right = binned(index, low * value) + binned(index + 1, high * value)
-    profile = solveh_banded(bands, right)
-    variance = max(float(value.var()) if value.size else 0.0, 1e-12) / bands[1]
-    return profile, variance
+    fitted: Profile = solveh_banded(bands, binned(index, low * values) + binned(index + 1, high * values))
+    spread = float(values.var()) if values.size else 0.0
+    return fitted, CORRELATED * max(spread, 1e-12) / bands[1]
 
 
 def _background(plane: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_], noise: float) -> npt.NDArray[np.float32]:

@@ -181,30 +181,12 @@ class BlockFilter:
         return np.where(known, found, original)
 
     def _valid(self, piece: Piece) -> npt.NDArray[np.bool_] | None:
-        scan = self.survey.scan
-        inside = None
-        if scan.field_of_view is not None:
-            within = piece.box.intersect(scan.box) == piece.box
-            inside = scan.inside(piece.box) if within else read(_Inside(scan), piece.box)
+        inside = self.survey.scan.inside(piece.box)
         if piece.image.dtype.kind != "f":
             return inside
         finite = np.isfinite(piece.image)
         found: npt.NDArray[np.bool_] = finite if inside is None else np.logical_and(finite, inside)
         return found
-
-
-class _Inside:
-    """The field of view as an array, so that it is reflected at the faces just as the image is."""
-
-    dtype = np.dtype(np.bool_)
-
-    def __init__(self, scan: Scan) -> None:
-        self._scan, self.shape = scan, scan.shape
-
-    def __getitem__(self, key: tuple[slice, slice, slice]) -> npt.NDArray[np.bool_]:
-        box = Box((key[0].start, key[1].start, key[2].start), (key[0].stop, key[1].stop, key[2].stop))
-        inside = self._scan.inside(box)
-        return np.ones(box.shape, np.bool_) if inside is None else inside
 
 
 def native(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:

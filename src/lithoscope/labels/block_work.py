@@ -3,8 +3,8 @@
 `BlockWork` is picklable and keeps no state, so that a thread, the worker process or a cluster can do any block in any order.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,10 @@ FeatureSource = Callable[[Box, Extractor], npt.NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class BlockWork:
-    """What is to be done to every block: `method` answers pieces of at most `piece` voxels (z, y, x) of `image`."""
+    """What is to be done to every block: `method` answers pieces of at most `piece` voxels (z, y, x) of `image`.
+
+    `mapping` gives the class to write for each of the method's own; those it lacks become 0. Empty, they stay as they are.
+    """
 
     scan: Scan
     method: Segmenter
@@ -32,9 +35,10 @@ class BlockWork:
     window: tuple[float, float]
     image: str | None = None
     source: FeatureSource | None = None
+    mapping: Mapping[int, int] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuilt, (self.scan.path, self.method, self.piece, self.window, self.image, self.source)
+        return _rebuilt, (self.scan.path, self.method, self.piece, self.window, self.image, self.source, dict(self.mapping))
 
     def __call__(self, box: Box, check: Callable[[], None] = lambda: None) -> Labels:
         """The labels (z, y, x) of `box`: 1 … classes, and 0 outside the field of view and where the grey value is not a number."""
@@ -46,7 +50,14 @@ class BlockWork:
         for part in blocks(box, self.piece):
             check()
             labels[part.within(box).slices] = self._answer(part, part.grow(halo), image[part.grow(halo).within(grown).slices])
-        return labels
+        return np.take(self._table, labels) if self.mapping else labels
+
+    @property
+    def _table(self) -> Labels:
+        table = np.zeros(256, np.uint8)
+        for own, id in self.mapping.items():
+            table[own] = id
+        return table
 
     def scores(self, box: Box, column: int) -> npt.NDArray[np.uint8]:
         """How likely the class of this column is over `box`, (z, y, x) in bytes: 255 for certain, 0 outside the field of view."""
@@ -54,7 +65,7 @@ class BlockWork:
         found = np.zeros(box.shape, np.uint8)
         for part in blocks(box, self.piece):
             grown = part.grow(halo)
-            inside, place = self._inside(grown), part.within(grown).slices
+            inside, place = self.scan.inside(grown), part.within(grown).slices
             image = read(self.scan.array(self.image), grown)
             block = Block(image=image, core=place, window=self.window, origin=grown.start, inside=inside, voxel=self.scan.voxel)
             scores = np.nan_to_num(self.method.scores(block)[column][place])
@@ -62,7 +73,7 @@ class BlockWork:
         return found
 
     def _answer(self, core: Box, grown: Box, image: npt.NDArray[Any]) -> Labels:
-        inside = self._inside(grown)
+        inside = self.scan.inside(grown)
         place = core.within(grown).slices
         core_inside = None if inside is None else inside[place]
         if core_inside is not None and not core_inside.any():
@@ -86,14 +97,6 @@ class BlockWork:
                 labels[lost] = 0
         return labels
 
-    def _inside(self, box: Box) -> npt.NDArray[np.bool_] | None:
-        if self.scan.field_of_view is None:
-            return None
-        if box.intersect(Box.whole(self.scan.shape)) == box:
-            return self.scan.inside(box)
-        found = read(_FieldOfViewArray(self.scan), box)
-        return None if found.all() else found
-
 
 def check_there(scan: Scan) -> None:
     """Refuse to go on with a scan that was deleted or moved: its missing chunks would read as zeros."""
@@ -101,23 +104,13 @@ def check_there(scan: Scan) -> None:
         raise MissingError(f"the scan {scan.path} is gone; put it back and resume")
 
 
-class _FieldOfViewArray:
-    """The field of view as an array, so that it is reflected at the faces just as the image is."""
-
-    dtype = np.dtype(np.bool_)
-
-    def __init__(self, scan: Scan) -> None:
-        self._scan = scan
-        self.shape = scan.shape
-
-    def __getitem__(self, key: tuple[slice, slice, slice]) -> npt.NDArray[np.bool_]:
-        (a, b, c), (d, e, f) = (s.start for s in key), (s.stop for s in key)
-        box = Box((a, b, c), (d, e, f))
-        inside = self._scan.inside(box)
-        return np.ones(box.shape, np.bool_) if inside is None else inside
-
-
 def _rebuilt(
-    path: Path, method: Segmenter, piece: Triple, window: tuple[float, float], image: str | None, source: FeatureSource | None
+    path: Path,
+    method: Segmenter,
+    piece: Triple,
+    window: tuple[float, float],
+    image: str | None,
+    source: FeatureSource | None,
+    mapping: Mapping[int, int],
 ) -> BlockWork:
-    return BlockWork(Scan.open(path, readonly=True), method, piece, window, image, source)
+    return BlockWork(Scan.open(path, readonly=True), method, piece, window, image, source, mapping)

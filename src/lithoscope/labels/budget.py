@@ -34,23 +34,25 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Allotment:
-    """How many blocks are worked on at once, and the largest piece (z, y, x) that a method is given."""
+    """How many blocks are worked on at once, the largest piece (z, y, x) that a method is given, and the shards of a block."""
 
     workers: int
     piece: Triple
     bytes: int
+    block: Triple
 
 
 def allot(scan: Scan, method: Segmenter, itemsize: int, memory: int) -> Allotment:
     """Share the memory between blocks; refused when not even one fits."""
-    voxels = float(np.prod([e + 2 * h for e, h in zip(scan.shard, method.halo(), strict=True)]))
-    block = int(voxels * (itemsize * (2 if any(method.halo()) else 1) + 4))
+    block_shape = _block(scan, method, itemsize, memory)
+    block = _block_bytes(block_shape, method, itemsize)
     working = method.working_bytes()
     smallest = int(np.prod([16 + 2 * h for h in method.halo()])) * working
     if block + smallest > memory:
         raise ResourceError(f"one block takes {(block + smallest) >> 20} MB, but only {memory >> 20} MB are allowed; allow more memory")
     workers = max(1, min(os.cpu_count() or 1, MOST_WORKERS, memory // max(block + smallest, 1), memory // max(int(1.5 * block), 1)))
-    piece = scan.shard
+    widest = method.widest() or block_shape
+    piece = (min(widest[0], block_shape[0]), min(widest[1], block_shape[1]), min(widest[2], block_shape[2]))
     share = memory // workers - block
     while working and piece != (16, 16, 16) and working * np.prod([p + 2 * h for p, h in zip(piece, method.halo(), strict=True)]) > share:
         longest = max(range(3), key=lambda axis: piece[axis])
@@ -59,7 +61,24 @@ def allot(scan: Scan, method: Segmenter, itemsize: int, memory: int) -> Allotmen
             break
         piece = (z, y, x)
     taken = int(working * np.prod([p + 2 * h for p, h in zip(piece, method.halo(), strict=True)]))
-    return Allotment(workers, piece, workers * (block + taken))
+    return Allotment(workers, piece, workers * (block + taken), block_shape)
+
+
+def _block(scan: Scan, method: Segmenter, itemsize: int, memory: int) -> Triple:
+    """One shard, or as many side by side as a method that looks far around wants and half the memory holds."""
+    widest, found = method.widest(), scan.shard
+    for axis in (2, 1, 0) if widest else ():
+        for count in range(-(-min(widest[axis] if widest else 0, scan.shape[axis]) // scan.shard[axis]), 1, -1):
+            z, y, x = (count * s if a == axis else f for a, (s, f) in enumerate(zip(scan.shard, found, strict=True)))
+            if _block_bytes((z, y, x), method, itemsize) <= memory // 2:
+                found = (z, y, x)
+                break
+    return found
+
+
+def _block_bytes(block: Triple, method: Segmenter, itemsize: int) -> int:
+    voxels = float(np.prod([e + 2 * h for e, h in zip(block, method.halo(), strict=True)]))
+    return int(voxels * (itemsize * (2 if any(method.halo()) else 1) + 4))
 
 
 def check_memory(needed: int) -> None:

@@ -190,5 +190,7 @@ def _laid_over(predicted: Labels, said: Labels) -> Labels:
 def corrected(scan: "Scan", result: "Result | str", *, readonly: bool = False) -> Corrected:
     """A result as corrected; read-only, with a `holder`, when another program is correcting it."""
     found = open_result(scan, result) if isinstance(result, str) else result
+    if found.numbered:
+        raise InputError(f"{found.name} holds numbered grains, not classes; choose the result that they were separated from")
     what = f"the corrections of {found.name} of {scan.name}"
     return Corrected(found.array, LabelStore(corrections_folder(scan, found.name), scan.shape, what=what, readonly=readonly))

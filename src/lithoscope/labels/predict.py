@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from copy import copy
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar
 
+from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError, LithoscopeError, MissingError, NotFittedError, TakenError
 from lithoscope.job import Cancelled, Progress, Report, silent
 from lithoscope.labels import results
@@ -33,16 +34,24 @@ TIMED = 8
 SAME = ("content_hash", "image", "image_run", "box", "field_of_view")
 """What of its source a run must have in common with the one that it takes up."""
 
+CLASS_MAP = "class_map"
+"""Where a record keeps, under `learnt`, which class each of the method's own became."""
+
 Method = TypeVar("Method", bound=Segmenter)
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """How a method was taught: its scores on held-out strokes, digests of what it learnt from, and the reasons of choices made."""
+    """How a method was taught: its scores on held-out strokes, digests of what it learnt from, and the reasons of choices made.
+
+    `classes` and `mapping` say which of a scan's classes each of the method's own is; without them, its own are written.
+    """
 
     scores: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    classes: ClassTable | None = None
+    mapping: Mapping[int, int] = field(default_factory=dict)
 
 
 def segment(
@@ -84,19 +93,21 @@ def segment(
             method = fitted(method, samples or GreyValues(scan, image), report)
             draft = replace(
                 draft,
-                learnt={**method.learnt(), **lesson.scores},
-                classes=method.classes_.to_json(),
+                learnt={**method.learnt(), **lesson.scores, **_class_map(lesson)},
+                classes=(lesson.classes or method.classes_).to_json(),
                 notes=notes + _notes(scan, method, box),
             )
             share = _ready(scan, method, image, box, memory, source)
-            writer = results.create(scan, output, draft, method.classes_, overwrite=overwrite)
+            writer = results.create(scan, output, draft, lesson.classes or method.classes_, overwrite=overwrite)
             saving.save(method, scan.sidecar / "runs" / draft.uuid / "model", overwrite=True)
         else:
             _check_same(writer.record, draft)
-            method = saving.load(scan.sidecar / "runs" / writer.record.uuid / "model")
+            begun, method = method, saving.load(scan.sidecar / "runs" / writer.record.uuid / "model")
+            if hasattr(method, "device"):
+                method.device = getattr(begun, "device", "auto")
             share = allot(scan, method, scan.array(image).dtype.itemsize, memory)
-        work = BlockWork(scan, method, share.piece, window_of(scan, image), image, source)
-        _run(work, writer, share.workers, report)
+        work = BlockWork(scan, method, share.piece, window_of(scan, image), image, source, mapping_of(writer.record))
+        _run(work, writer, share, report)
         check_there(scan)
         record = replace(writer.record, seconds=round(writer.record.seconds + time.perf_counter() - start, 3))
         writer.finish(record)
@@ -104,6 +115,15 @@ def segment(
         if writer is not None:
             writer.close()
     return record
+
+
+def mapping_of(record: RunRecord) -> dict[int, int]:
+    """Which class of the result each of the method's own is; empty where they are the same."""
+    return {int(own): int(id) for own, id in record.learnt.get(CLASS_MAP, {}).items()}
+
+
+def _class_map(lesson: Lesson) -> dict[str, dict[str, int]]:
+    return {CLASS_MAP: {str(own): id for own, id in lesson.mapping.items()}} if lesson.mapping else {}
 
 
 def estimate(
@@ -147,6 +167,16 @@ def resolved(scan: Scan, method: Method) -> tuple[Method, list[str]]:
             raise InputError(f"the slices of {scan.name} are separate images; no method looks across them: use dimensions=2")
         if scan.separate_slices and getattr(method, "plane", "z") != "z":
             raise InputError(f"the slices of {scan.name} are separate images; no method looks across them: use plane=z")
+    opened = {name: chosen for name, chosen in method.left_open().items() if name in known}
+    if scan.separate_slices and "slices" in known:
+        if (getattr(method, "slices", None) or 1) > 1:
+            raise InputError(f"the slices of {scan.name} are separate images; no method looks across them: use slices=1")
+        opened["slices"] = (1, "the slices are separate images")
+    for name, (value, reason) in opened.items():
+        if getattr(method, name) is None:
+            method = copy(method)
+            setattr(method, name, value)
+            notes.append(f"{name}={value}: {reason}")
     return method, notes
 
 
@@ -176,7 +206,7 @@ def _ready(scan: Scan, method: Segmenter, image: str | None, box: Box | None, me
 def _timed(scan: Scan, method: Segmenter, image: str | None, box: Box | None, memory: int, source: FeatureSource | None) -> Estimate:
     share = allot(scan, method, scan.array(image).dtype.itemsize, memory)
     work = BlockWork(scan, method, share.piece, window_of(scan, image), image, source)
-    todo = blocks(box or scan.box, scan.shard)
+    todo = blocks(box or scan.box, share.piece if method.widest() else scan.shard)
     middle = max(todo, key=lambda b: (b.size, -abs(todo.index(b) - len(todo) // 2)))
     start = time.perf_counter()
     labels = work(middle)
@@ -186,10 +216,15 @@ def _timed(scan: Scan, method: Segmenter, image: str | None, box: Box | None, me
     return Estimate((answered + writing) * scale, int(size * scale * LEVELS), share.bytes)
 
 
-def _run(work: BlockWork, writer: ResultWriter, workers: int, report: Report) -> None:
-    """Do all blocks that are not finished, several at a time, each read, answered and written by one thread."""
-    todo = blocks(writer.box, work.scan.shard)
-    waiting = iter([block for block in todo if writer.number(block) not in writer.finished])
+def _run(work: BlockWork, writer: ResultWriter, share: Allotment, report: Report) -> None:
+    """Do all blocks that are not finished, several at a time, each read, answered and written, shard by shard, by one thread."""
+    shard, workers = work.scan.shard, share.workers
+    todo = blocks(writer.box, shard)
+
+    def unfinished(block: Box) -> list[Box]:
+        return [part for part in blocks(block, shard) if writer.number(part) not in writer.finished]
+
+    waiting = iter([block for block in blocks(writer.box, share.block) if unfinished(block)])
     stop = threading.Event()
     message = f"segmenting with {work.method.name}"
 
@@ -197,30 +232,34 @@ def _run(work: BlockWork, writer: ResultWriter, workers: int, report: Report) ->
         if stop.is_set():
             raise Cancelled
 
-    def one(block: Box) -> Box:
+    def one(block: Box) -> list[Box]:
         check()
-        writer.write(block, work(block, check))
-        return block
+        labels, parts = work(block, check), unfinished(block)
+        for part in parts:
+            writer.write(part, labels[part.within(block).slices])
+        return parts
 
     with ThreadPoolExecutor(workers, thread_name_prefix="block") as pool:
-        running: set[Future[Box]] = {pool.submit(one, block) for block in islice(waiting, workers)}
+        running: set[Future[list[Box]]] = {pool.submit(one, block) for block in islice(waiting, workers)}
         try:
             report(Progress(len(writer.finished), len(todo), message))
             while running:
                 ended, running = wait(running, HEARTBEAT, FIRST_COMPLETED)
                 for future in ended:
-                    writer.done(future.result())
+                    for part in future.result():
+                        writer.done(part)
                     running |= {pool.submit(one, block) for block in islice(waiting, 1)}
                 report(Progress(len(writer.finished), len(todo), message))
         except BaseException:
             stop.set()
             for future in _drained(running):
                 with suppress(Cancelled, LithoscopeError):
-                    writer.done(future.result())
+                    for part in future.result():
+                        writer.done(part)
             raise
 
 
-def _drained(running: set[Future[Box]]) -> Iterator[Future[Box]]:
+def _drained(running: set[Future[list[Box]]]) -> Iterator[Future[list[Box]]]:
     """The futures that were under way, ended; those not begun are dropped."""
     for future in running:
         if not future.cancel():

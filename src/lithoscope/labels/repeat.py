@@ -9,7 +9,7 @@ from lithoscope.errors import InputError
 from lithoscope.job import Progress, Report, silent
 from lithoscope.labels import results
 from lithoscope.labels.budget import MEMORY
-from lithoscope.labels.predict import segment
+from lithoscope.labels.predict import Lesson, mapping_of, segment
 from lithoscope.parameters import configured
 from lithoscope.record import RunRecord, versions
 from lithoscope.segmenters.base import segmenter
@@ -50,6 +50,7 @@ def repeat(scan: Scan, result: str, *, output: str | None = None, memory: int = 
         output=name,
         image=record.source.get("image"),
         box=box,
+        lesson=Lesson(classes=old.classes, mapping=mapping) if (mapping := mapping_of(record)) else None,
         seed=record.seed or 0,
         memory=memory,
         device=record.device,

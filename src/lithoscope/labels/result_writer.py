@@ -37,7 +37,9 @@ class ResultWriter:
     Several threads may write different blocks.
     """
 
-    def __init__(self, scan: "Scan", name: str, record: RunRecord, classes: ClassTable, *, overwrite: bool) -> None:
+    def __init__(
+        self, scan: "Scan", name: str, record: RunRecord, classes: ClassTable, *, overwrite: bool, dtype: npt.DTypeLike = np.uint8
+    ) -> None:
         self.scan, self.name, self.record, self.classes, self.overwrite = scan, name, record, classes, overwrite
         self.final = scan.labels_folder / name
         self.path = scan.labels_folder / (name + PARTIAL)
@@ -52,7 +54,7 @@ class ResultWriter:
             if (self.path / "zarr.json").exists():
                 self.levels = [open_array(self.path / str(level)) for level in range(len(factors))]
             else:
-                self.levels = create_levels(self.path, scan.layout, np.uint8, "labels")
+                self.levels = create_levels(self.path, scan.layout, dtype, "labels")
                 self._describe()
         except BaseException:
             self._claim.release()
@@ -64,10 +66,11 @@ class ResultWriter:
         """What the result covers; outside it the labels are 0."""
         return covered(self.record, self.scan.shape)
 
-    def write(self, box: Box, labels: npt.NDArray[np.uint8]) -> None:
+    def write(self, box: Box, labels: npt.NDArray[Any]) -> None:
         """Put the labels (z, y, x) of a box at their place in every level, picking every n-th voxel of the scan's grid."""
-        if labels.shape != box.shape or labels.dtype != np.uint8:
-            raise ValueError(f"labels of {labels.dtype} {labels.shape} were given for a box of {box.shape} voxels, uint8")
+        if labels.shape != box.shape or labels.dtype != self.levels[0].dtype:
+            wanted = f"{box.shape} voxels, {self.levels[0].dtype}"
+            raise ValueError(f"labels of {labels.dtype} {labels.shape} were given for a box of {wanted}")
         if box.intersect(Box.whole(self.scan.shape)) != box:
             raise ValueError(f"box {box} reaches beyond the scan's {self.scan.shape} voxels")
         with storage_errors(self.path):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+import numpy.typing as npt
 import zarr
 
 from lithoscope.classes import ClassTable
@@ -37,6 +39,11 @@ class Result:
         return self.levels[0]
 
     @property
+    def numbered(self) -> bool:
+        """Whether its labels are numbers of grains or pores, not classes."""
+        return bool(self.array.dtype != np.uint8)
+
+    @property
     def shape(self) -> Triple:
         z, y, x = self.array.shape
         return (z, y, x)
@@ -64,8 +71,10 @@ def check_name(name: str) -> str:
     return name
 
 
-def create(scan: "Scan", name: str, record: RunRecord, classes: ClassTable, *, overwrite: bool = False) -> ResultWriter:
-    """A new result of this name; what a killed run left under it is dropped."""
+def create(
+    scan: "Scan", name: str, record: RunRecord, classes: ClassTable, *, overwrite: bool = False, dtype: npt.DTypeLike = np.uint8
+) -> ResultWriter:
+    """A new result of this name; what a killed run left under it is dropped. Classes are uint8, numbered grains uint32."""
     check_name(name)
     _mend(scan, name)
     same = [other for other in scan.results() if other.casefold() == name.casefold()]
@@ -77,7 +86,7 @@ def create(scan: "Scan", name: str, record: RunRecord, classes: ClassTable, *, o
         shutil.rmtree(partial, ignore_errors=True)
         list_in_group(scan)
         partial.mkdir(parents=True)
-    return ResultWriter(scan, name, record, classes, overwrite=overwrite)
+    return ResultWriter(scan, name, record, classes, overwrite=overwrite, dtype=dtype)
 
 
 def resume(scan: "Scan", name: str) -> ResultWriter | None:

@@ -21,9 +21,6 @@ from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.histogram import Histogram
 from lithoscope.volume.scan import Scan
 
-CELL = 64
-"""Blocks of methods that ask for no features reach this far at most."""
-
 
 @dataclass
 class Taught:
@@ -58,6 +55,7 @@ class StrokeSamples:
     halo: Triple = (0, 0, 0)
     split: Split | None = None
     featured: bool = True
+    edge: Triple = (64, 64, 64)
     _grey: GreyValues = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -68,7 +66,7 @@ class StrokeSamples:
     def of(cls, taught: Sequence[Taught], classes: ClassTable, method: Segmenter) -> "StrokeSamples":
         """The samples of a method: with features where it asks for them, with its halo where it looks at the image itself."""
         featured = bool(method.extractors())
-        return cls(taught, classes, (0, 0, 0) if featured else method.halo(), featured=featured)
+        return cls(taught, classes, (0, 0, 0) if featured else method.halo(), featured=featured, edge=method.labelled_edge())
 
     def scored(self, halo: Triple, seed: int = 0) -> "StrokeSamples":
         """The same with strokes held back; why that is impossible is in `split.lacking`."""
@@ -78,7 +76,7 @@ class StrokeSamples:
     def _blocks(self) -> list[tuple[int, Box, npt.NDArray[np.intp]]]:
         found = []
         for number, one in enumerate(self.taught):
-            edge = [EDGE, EDGE, EDGE] if self.featured else [CELL, CELL, CELL]
+            edge = [EDGE, EDGE, EDGE] if self.featured else list(self.edge)
             if self.featured:
                 edge[one.painted.across] = 1
             found += [(number, box, chosen) for box, chosen in one.painted.boxes((edge[0], edge[1], edge[2]))]

@@ -1,6 +1,6 @@
 """How much of each phase there is within the field of view, in which slices, and how well it agrees with a truth."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +12,11 @@ import numpy.typing as npt
 from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError
 from lithoscope.job import Progress, Report, silent
-from lithoscope.measure.intervals import CONFIDENCE, sampling_intervals, tile_edges
-from lithoscope.scores.segmentation import Confusion
+from lithoscope.measure.agreement import against, flat_edge
+from lithoscope.measure.correlation import Correlation, two_point
+from lithoscope.measure.intervals import CONFIDENCE, Blocks, gathered, sampling_intervals, tile_edges
+from lithoscope.measure.representative import representative_curve
+from lithoscope.scores.boundary import Boundary
 from lithoscope.volume.blocks import Array3D, blocks, read
 from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.field_of_view import FieldOfView
@@ -22,12 +25,11 @@ from lithoscope.volume.voxel import Voxel
 if TYPE_CHECKING:
     from lithoscope.volume.scan import Scan
 
-if TYPE_CHECKING:
-    pass
-
 EDGE = (64, 256, 256)
 """Voxels read at a time where no layout says better."""
-_SLAB = 32 << 20
+
+
+OLDER = "the field of view was changed since this result was made; voxels that the result left out are not counted"
 
 
 @dataclass
@@ -85,29 +87,22 @@ def count_phases(
     classes: ClassTable,
     *,
     field_of_view: FieldOfView | None = None,
-    truth: Array3D | None = None,
     edge: Triple = EDGE,
     report: Report = silent,
-) -> tuple[PhaseCounts, Confusion | None]:
-    """The phases of a label volume (z, y, x), block by block, and its confusion with a truth of the same shape."""
+) -> PhaseCounts:
+    """The phases of a label volume (z, y, x), block by block."""
     shape = (labels.shape[0], labels.shape[1], labels.shape[2])
-    if truth is not None and tuple(truth.shape) != shape:
-        raise InputError(f"the truth has shape {tuple(truth.shape)}, the scan {shape}; give a truth of the same grid")
-    counts, confusion = PhaseCounts(classes, shape), None if truth is None else Confusion()
+    counts = PhaseCounts(classes, shape)
     todo = blocks(Box.whole(shape), edge)
     for done, box in enumerate(todo):
         report(Progress(done, len(todo), "measuring"))
-        inside = None if field_of_view is None else field_of_view.inside(box)
-        block = read(labels, box)
-        counts.add(box, block, inside)
-        if confusion is not None and truth is not None:
-            confusion.add(read(truth, box), block, inside)
+        counts.add(box, read(labels, box), None if field_of_view is None else field_of_view.inside(box))
     report(Progress(len(todo), len(todo), "measured"))
-    return counts, confusion
+    return counts
 
 
-def summary(counts: PhaseCounts, *, voxel: Voxel | None = None) -> dict[str, Any]:
-    """Fractions, porosity, their sampling intervals and the profiles, as plain JSON."""
+def summary(counts: PhaseCounts, *, voxel: Voxel | None = None, correlation: Sequence[Correlation | None] | None = None) -> dict[str, Any]:
+    """Fractions, porosity, their sampling intervals, the profiles and the representative volume, as plain JSON."""
     totals = counts.totals
     total = int(totals.sum())
     if not total:
@@ -117,15 +112,14 @@ def summary(counts: PhaseCounts, *, voxel: Voxel | None = None) -> dict[str, Any
     porosities = np.array([c.porosity for c in counts.classes])
     weights = np.vstack([np.eye(len(counts.classes)), porosities])
     values = (weights @ totals / total).tolist()
-    tiles = counts.tiles.reshape(-1, len(counts.classes))
-    intervals = sampling_intervals(tiles, weights)
+    drawn = gathered(counts.tiles, counts.shape, correlation or [None] * len(counts.classes))
+    intervals = sampling_intervals(drawn.counts, weights, widen=drawn.widen)
     bounds: list[tuple[float | None, float | None]] = [(None, None)] * len(weights) if intervals is None else [*intervals]
     phases = {}
     for c, value, (low, high), voxels in zip(counts.classes, values, bounds, totals.tolist(), strict=False):
         phases[str(c.id)] = {"name": c.name, "fraction": value, "low": low, "high": high, "voxels": voxels}
         if voxel is not None:
             phases[str(c.id)]["volume"] = voxels * float(np.prod(voxel.size))
-    kept = int((tiles.sum(axis=1) > 0).sum())
     return {
         "phases": phases,
         "porosity": values[-1],
@@ -134,13 +128,32 @@ def summary(counts: PhaseCounts, *, voxel: Voxel | None = None) -> dict[str, Any
         "interval": {
             "confidence": CONFIDENCE,
             "covers": "what another part of the same material would give; not the errors of the segmentation",
-            "by": f"bootstrap over {kept} tiles" if intervals else f"none: {kept} tiles are too few",
+            "by": _by(drawn, intervals is not None, correlation),
         },
         "voxels": total,
         "unlabelled": counts.unlabelled,
         "volume_unit": None if voxel is None else f"{voxel.symbol}³",
+        "length_unit": None if voxel is None else voxel.symbol,
         "profiles": {axis: _profile(counts.classes, planes) for axis, planes in zip("zyx", counts.profiles, strict=True)},
+        "representative": {
+            "porosity": representative_curve(counts.tiles, counts.shape, porosities, voxel=voxel),
+            **{
+                str(c.id): representative_curve(counts.tiles, counts.shape, row, voxel=voxel)
+                for c, row in zip(counts.classes, weights, strict=False)
+            },
+        },
     }
+
+
+def _by(drawn: Blocks, given: bool, correlation: Sequence[Correlation | None] | None) -> str:
+    """How the interval was made, or why there is none."""
+    filled = int((drawn.counts.sum(axis=1) > 0).sum())
+    grid = " × ".join(map(str, drawn.grid))
+    lengths = [max(c.lengths) for c in correlation or () if c is not None]
+    wide = f", each at least three correlation lengths ({max(lengths):.1f} voxels) wide" if lengths else ""
+    if given:
+        return f"bootstrap over {filled} blocks ({grid}){wide}"
+    return f"none: only {filled} blocks ({grid}){wide} hold labels, which are too few"
 
 
 def _profile(classes: ClassTable, planes: npt.NDArray[np.int64]) -> dict[str, list[float | None]]:
@@ -153,54 +166,60 @@ def _profile(classes: ClassTable, planes: npt.NDArray[np.int64]) -> dict[str, li
     }
 
 
-def agreement(confusion: Confusion) -> dict[str, Any]:
-    """Intersection over union, Dice, precision and recall by class, and the mean, as plain JSON."""
-    ids = confusion.classes
-    if not ids:
-        raise InputError("the truth holds no class within the field of view; there is nothing to compare with")
-    scores = {"iou": confusion.iou, "dice": confusion.dice, "precision": confusion.precision, "recall": confusion.recall}
-    found: dict[str, Any] = {name: {str(id): _number(score(id)) for id in ids} for name, score in scores.items()}
-    return {**found, "mean_iou": confusion.mean_iou, "accuracy": confusion.accuracy}
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else value
+def correlations(classes: ClassTable, known: Sequence[Correlation | None], voxel: Voxel | None) -> dict[str, Any]:
+    """The two-point correlation of each class, by axis, as plain JSON: `lengths` in voxels, `probability` by lag."""
+    found: dict[str, Any] = {}
+    for c, of in zip(classes, known, strict=True):
+        if of is None:
+            continue
+        found[str(c.id)] = {
+            "lengths": dict(zip("zyx", of.lengths, strict=True)),
+            "probability": {axis: [round(float(v), 6) for v in values] for axis, values in zip("zyx", of.probability, strict=True)},
+        }
+        if voxel is not None:
+            found[str(c.id)]["physical_lengths"] = {a: n * s for a, n, s in zip("zyx", of.lengths, voxel.size, strict=True)}
+    return found
 
 
 def measure(
-    scan: "Scan", result: str, *, truth: str | Path | None = None, value_map: Mapping[int, int] | None = None, report: Report = silent
+    scan: "Scan",
+    result: str,
+    *,
+    truth: str | Path | None = None,
+    value_map: Mapping[int, int] | None = None,
+    structure: bool = False,
+    report: Report = silent,
 ) -> dict[str, Any]:
     """The phases of a result, corrections included, and how well it agrees with a truth.
 
     The truth is a TIFF, a folder of slices, an array in a Zarr, or a name in the scan; `value_map` says which class each of its
-    values is, 0 meaning that nobody said.
+    values is, 0 meaning that nobody said. With `structure`, also what is connected and how much surface there is.
     """
     from lithoscope.labels.classes_file import known_classes
     from lithoscope.labels.corrections import corrected
     from lithoscope.labels.results import older_than_view, open_result
+    from lithoscope.measure import structure as structures
 
-    found = open_result(scan, result)
-    with corrected(scan, found, readonly=True) as labels, _truth(scan, truth, value_map, report) as against:
-        counts, confusion = count_phases(
-            labels,
-            known_classes(scan, found.classes),
-            field_of_view=scan.field_of_view,
-            truth=against,
-            edge=scan.shard if against is None else _flat(scan.shape),
-            report=report,
-        )
-    facts = {"scan": scan.name, "result": result, "older_than_fov": older_than_view(scan, found)}
-    measured = {**facts, **summary(counts, voxel=scan.voxel)}
-    return measured if confusion is None else {**measured, "truth": Path(str(truth)).name, **agreement(confusion)}
-
-
-def _flat(shape: Triple) -> Triple:
-    """Whole planes, for files that are read by planes."""
-    return (max(1, min(64, _SLAB // (shape[1] * shape[2]))), shape[1], shape[2])
+    found, view = open_result(scan, result), scan.field_of_view
+    classes = known_classes(scan, found.classes)
+    old = older_than_view(scan, found)
+    with corrected(scan, found, readonly=True) as labels, opened_truth(scan, truth, value_map, report) as real:
+        counts = count_phases(labels, classes, field_of_view=view, edge=scan.shard, report=report)
+        known = two_point(labels, classes, field_of_view=view, report=report)
+        agreed = None
+        if real is not None:
+            flat = scan.dimensions()[0] == 2
+            agreed = against(labels, real, field_of_view=view, boundary=Boundary(flat=flat), report=report).to_json()
+    facts = {"scan": scan.name, "result": result, "older_than_fov": old, "notes": [OLDER] if old else []}
+    measured = {**facts, **summary(counts, voxel=scan.voxel, correlation=known)}
+    measured["correlation"] = correlations(classes, known, scan.voxel)
+    if structure:
+        measured["structure"] = structures.structure(scan, result, report=report)
+    return measured if agreed is None else {**measured, "truth": Path(str(truth)).name, **agreed}
 
 
 @contextmanager
-def _truth(scan: "Scan", where: str | Path | None, value_map: Mapping[int, int] | None, report: Report) -> Iterator[Array3D | None]:
+def opened_truth(scan: "Scan", where: str | Path | None, value_map: Mapping[int, int] | None, report: Report) -> Iterator[Array3D | None]:
     """The truth as classes (z, y, x); a name in the scan holds classes already, unless a map says otherwise."""
     from lithoscope.labels.given import STROKES, AsClasses, contents, open_given
     from lithoscope.labels.imports import classes_of
@@ -212,5 +231,5 @@ def _truth(scan: "Scan", where: str | Path | None, value_map: Mapping[int, int] 
         if value_map is None and str(where) in (STROKES, *scan.results()):
             yield AsClasses(given, {value: value for value in range(256)})
             return
-        found = contents(scan, given, depth=_flat(scan.shape)[0], report=report)
+        found = contents(scan, given, depth=flat_edge(scan.shape)[0], report=report)
         yield AsClasses(given, classes_of(given.name, found, value_map, kind="truth"))

@@ -102,6 +102,12 @@ class Segmenter(ABC):
     summary: ClassVar[str]
     """One line of what it does and when to use it."""
     needs_labels: ClassVar[bool] = False
+    refitted: ClassVar[bool] = True
+    """Whether, once scored on the strokes held out, it is taught again with all of them; networks choose their weights by them."""
+
+    def left_open(self) -> dict[str, tuple[Any, str]]:
+        """What it chooses itself for settings that were left open, each with the reason."""
+        return {}
 
     def extractors(self) -> tuple[Extractor, ...]:
         """The features it asks blocks for."""
@@ -110,6 +116,14 @@ class Segmenter(ABC):
     def halo(self) -> tuple[int, int, int]:
         """How many voxels (z, y, x) around a place its answer depends on."""
         return (0, 0, 0)
+
+    def labelled_edge(self) -> tuple[int, int, int]:
+        """How far (z, y, x) the labelled blocks reach that it is taught with, if it asks for no features."""
+        return (64, 64, 64)
+
+    def widest(self) -> tuple[int, int, int] | None:
+        """The piece (z, y, x) it would best be given at once, if the shards of a scan are too narrow for it."""
+        return None
 
     def working_bytes(self) -> int:
         """The memory that `predict` takes a voxel, beside image and labels; the engine sizes its blocks by it."""

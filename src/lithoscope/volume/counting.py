@@ -22,6 +22,10 @@ def levelwise(dtype: Any) -> bool:
     return kind.kind in "iu" and kind.itemsize <= 2
 
 
+_SMALLEST = BINS / float(np.finfo(np.float64).max)
+"""Spans below this cannot be divided into bins by a multiplication."""
+
+
 class Counter:
     """Counts grey values of one dtype: `add` blocks in any order, then ask for the `histogram`.
 
@@ -80,7 +84,12 @@ class Counter:
         self.minimum, self.maximum = min(self.minimum, float(v.min())), max(self.maximum, float(v.max()))
         with np.errstate(over="ignore", invalid="ignore"):
             place = v - self.low
-            place *= BINS / (self.high - self.low)
+            span = self.high - self.low
+            if span > _SMALLEST:
+                place *= BINS / span
+            else:
+                place /= span
+                place *= BINS
         np.clip(place, 0, BINS + 1, out=place)
         upper = np.ceil(place)
         # Rounding can put a value that lies by an edge one bin off; there the edges themselves decide.

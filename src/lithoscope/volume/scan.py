@@ -3,6 +3,7 @@
 import json
 import uuid as uuids
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
@@ -162,8 +163,13 @@ class Scan:
         return fov.from_json(self._state.get("field_of_view"), self.sidecar)
 
     def inside(self, box: Box) -> npt.NDArray[np.bool_] | None:
-        """Which voxels of `box` lie in the field of view, or None when all do."""
-        return None if self.field_of_view is None else self.field_of_view.inside(box)
+        """Which voxels of `box` lie in the field of view, or None when all do; reflected beyond the faces, as the image is read."""
+        if self.field_of_view is None:
+            return None
+        if box.intersect(self.box) == box:
+            return self.field_of_view.inside(box)
+        found = read(_Inside(self.field_of_view, self.shape), box)
+        return None if found.all() else found
 
     @cached_property
     def histogram(self) -> Histogram:
@@ -324,6 +330,21 @@ def inside_only(
         parts.append(plane.ravel() if within is None else plane[within[0]])
     found = np.concatenate(parts)
     return found if found.size else planes
+
+
+@dataclass(frozen=True)
+class _Inside:
+    """A field of view as an array (z, y, x), so that it is read and reflected just as the image is."""
+
+    view: FieldOfView
+    shape: Triple
+    dtype: ClassVar[np.dtype[np.bool_]] = np.dtype(np.bool_)
+
+    def __getitem__(self, key: tuple[slice, slice, slice]) -> npt.NDArray[np.bool_]:
+        z, y, x = key
+        box = Box((z.start, y.start, x.start), (z.stop, y.stop, x.stop))
+        inside = self.view.inside(box)
+        return np.ones(box.shape, np.bool_) if inside is None else inside
 
 
 def sample_planes(shape: Triple, count: int = SAMPLE_PLANES) -> list[int]:

@@ -1,5 +1,9 @@
 """The words for what is made of results: cleaned ones, and grains told apart."""
 
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from lithoscope.cli import text
 from lithoscope.cli.app.root import COMMON, Common, Many, app, run
 
@@ -34,3 +38,39 @@ def clean(
         Replace a result of that name.
     """
     run("clean", text.clean, common, f"clean {result}", scan=scan, result=result, steps=step or [], output=output, overwrite=overwrite)
+
+
+@app.command
+def separate(
+    scan: str,
+    result: str,
+    /,
+    *,
+    class_: Annotated[int, Parameter(name="--class")] = 1,
+    height: float = 1.0,
+    output: str | None = None,
+    table: str | None = None,
+    overwrite: bool = False,
+    common: Common = COMMON,
+) -> None:
+    """Tell touching grains or pores of a class apart, number them, and measure each.
+
+    Parameters
+    ----------
+    scan
+        The scan.
+    result
+        The name of the result.
+    class_
+        The class whose parts are told apart.
+    height
+        How much a grain must be thicker than the neck to the next one to be told from it, in voxels: more splits less.
+    output
+        Name of the new result; the result's name with "separated" behind it if not given.
+    table
+        Where to write the table (.csv; sizes and a .json beside it); in the scan's sidecar if not given.
+    overwrite
+        Replace a result of that name.
+    """
+    given = {"scan": scan, "result": result, "id": class_, "height": height, "output": output, "table": table, "overwrite": overwrite}
+    run("separate", text.separate, common, f"separate {result}", **given)

@@ -1,5 +1,7 @@
 """The words for methods that are taught by strokes."""
 
+from typing import Literal
+
 from lithoscope.cli import text
 from lithoscope.cli.app.root import COMMON, Common, Many, app, run, settings
 
@@ -16,6 +18,8 @@ def train(
     set: Many = None,
     image: str | None = None,
     seed: int = 0,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    resume: bool = False,
     overwrite: bool = False,
     common: Common = COMMON,
 ) -> None:
@@ -39,6 +43,10 @@ def train(
         Learn from this filtered image of the scans.
     seed
         Seed of everything random.
+    device
+        Where to compute.
+    resume
+        Go on with a network's training that was cancelled or killed.
     overwrite
         Replace a model that is there already.
     """

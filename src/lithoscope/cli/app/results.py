@@ -100,7 +100,16 @@ def export(
 
 
 @app.command
-def measure(scan: str, result: str, /, *, truth: str | None = None, map: Many = None, common: Common = COMMON) -> None:
+def measure(
+    scan: str,
+    result: str,
+    /,
+    *,
+    truth: str | None = None,
+    map: Many = None,
+    structure: bool = False,
+    common: Common = COMMON,
+) -> None:
     """Count phase fractions; against a truth, score the result.
 
     Parameters
@@ -113,5 +122,7 @@ def measure(scan: str, result: str, /, *, truth: str | None = None, map: Many = 
         Labels to compare with: a file, an array in a Zarr, or a name in the scan.
     map
         Which class each value of the truth is, such as 0=1 255=2.
+    structure
+        Also measure what is connected and how much surface there is.
     """
-    run("measure", text.measure, common, scan=scan, result=result, truth=truth, map=map)
+    run("measure", text.measure, common, scan=scan, result=result, truth=truth, map=map, structure=structure)

@@ -28,10 +28,13 @@ COMMANDS = {
     "labels_delete": "results:labels_delete",
     "export": "results:export",
     "measure": "results:measure",
+    "compare": "judging:compare",
+    "report": "judging:report",
     "backbones": "backbones:backbones",
     "pretrain": "backbones:pretrain",
     "evaluate_backbone": "backbones:evaluate_backbone",
     "clean": "cleaning:clean",
+    "separate": "cleaning:separate",
     "doctor": "machine:doctor",
 }
 """Where each command is, by the name that the worker process knows it by; a file is imported when one of its commands is asked for."""

@@ -18,3 +18,27 @@ def clean(
 
     opened = Scan.open(Path(scan))
     return run(opened, result, list(steps), output=output or f"{result} cleaned", overwrite=overwrite, report=report).to_json()
+
+
+def separate(
+    scan: str,
+    result: str,
+    *,
+    output: str | None = None,
+    id: int = 1,
+    height: float = 1.0,
+    table: str | None = None,
+    overwrite: bool = False,
+    report: Report = silent,
+) -> Json:
+    """Tell touching grains of a class apart and measure them; answers with the run record, `summary`, `sizes` and `files`."""
+    from lithoscope.labels.separate import separate as run
+    from lithoscope.measure.grains import grains_of, save_grains
+    from lithoscope.volume.scan import Scan
+
+    opened = Scan.open(Path(scan))
+    name = output or f"{result} separated"
+    record = run(opened, result, output=name, id=id, height=height, overwrite=overwrite, report=report)
+    grains = grains_of(opened, name, report=report)
+    files = save_grains(grains, Path(table) if table else opened.sidecar / "tables" / f"{name}.csv")
+    return record.to_json() | {"summary": grains.summary(), "sizes": grains.distribution(), "files": [str(file) for file in files]}

@@ -23,11 +23,18 @@ def train(
     map: Sequence[str] | None = None,
     image: str | None = None,
     seed: int = 0,
+    device: str = "auto",
+    resume: bool = False,
     overwrite: bool = False,
     report: Report = silent,
 ) -> Json:
-    """Teach a method by the strokes of scans and save it as a model; answers with the run record, held-out scores under `learnt`."""
-    from lithoscope.errors import TakenError
+    """Teach a method by the strokes of scans and save it as a model; answers with the run record, held-out scores under `learnt`.
+
+    A network's training is kept beside the model until it is done; one that was cancelled or killed is taken up with `resume`.
+    """
+    import shutil
+
+    from lithoscope.errors import MissingError, TakenError
     from lithoscope.parameters import settings as every
     from lithoscope.record import RunRecord
     from lithoscope.segmenters.saving import save
@@ -38,16 +45,25 @@ def train(
         raise TakenError(f"{folder} exists already; give another name, or --overwrite")
     if not scans:
         raise InputError("no scan given; name at least one")
+    unfinished = folder.with_name(f"{folder.name}.training")
+    if resume and not unfinished.is_dir():
+        raise MissingError(f"there is no unfinished training of {folder}; leave out --resume to begin it")
+    if not resume:
+        shutil.rmtree(unfinished, ignore_errors=True)
     opened = [Scan.open(Path(path)) for path in scans]
     where = [strokes] if isinstance(strokes, str) else list(strokes) or [STROKES]
-    chosen, lesson = taught(opened, method, {"seed": seed, **(settings or {})}, where, map=map, image=image, report=report)
+    chosen, lesson = taught(
+        opened, method, {"seed": seed, **(settings or {})}, where, map=map, image=image, device=device, folder=unfinished, report=report
+    )
     first = opened[0]
     record = RunRecord(
         "train", method, every(chosen), {"scans": [{"uuid": s.uuid, "name": s.name, "content_hash": s.content_hash} for s in opened],
-        "image": image, "dtype": str(first.dtype)}, seed, output=folder.name, learnt={**chosen.learnt(), **lesson.scores},
-        classes=chosen.classes_.to_json(), inputs=lesson.inputs, notes=lesson.notes,
+        "image": image, "dtype": str(first.dtype)}, seed, computed_on(chosen),
+        output=folder.name, learnt={**chosen.learnt(), **lesson.scores}, classes=chosen.classes_.to_json(),
+        inputs=lesson.inputs, notes=lesson.notes,
     )  # fmt: skip
     save(chosen, folder, overwrite=overwrite)
+    shutil.rmtree(unfinished, ignore_errors=True)
     try:
         (folder / "record.json").write_text(json.dumps(record.to_json(), indent=2), encoding="utf-8")
     except OSError as error:
@@ -63,6 +79,8 @@ def taught(
     *,
     map: Sequence[str] | None = None,
     image: str | None = None,
+    device: str = "auto",
+    folder: Path | None = None,
     report: Report = silent,
 ) -> tuple[Any, Any]:
     """A method fitted on what is painted on the scans, and its lesson."""
@@ -72,8 +90,32 @@ def taught(
 
     if not segmenter(method).needs_labels:
         raise InputError(f"{method} does not learn from strokes; segment with it: lithoscope segment SCAN --method {method}")
+    made = on_device(configured(segmenter(method), settings), device)
+    if hasattr(made, "folder"):
+        made.folder = folder
     found, classes = taught_by(scans, where, image=image, value_map=parse_value_map(map) if map else None, report=report)
-    return teach(found, configured(segmenter(method), settings), classes, report=report)
+    return teach(found, made, classes, report=report)
+
+
+def on_device(method: Any, device: str) -> Any:
+    """The method, told where to compute; refused at once where that cannot be."""
+    if hasattr(method, "device"):
+        from lithoscope.training.devices import device_of
+
+        device_of(device)
+        method.device = device
+    elif device not in ("auto", "cpu"):
+        raise InputError(f"{method.name} computes on the processor alone; leave --device {device} out")
+    return method
+
+
+def computed_on(method: Any) -> str:
+    """The kind of device that a method computes on, for the record."""
+    if not hasattr(method, "device"):
+        return "cpu"
+    from lithoscope.training.devices import device_of
+
+    return str(device_of(method.device))
 
 
 def loaded(model: Path, scan: Any) -> tuple[Any, Any]:

@@ -103,10 +103,19 @@ def export(
     return record.to_json()
 
 
-def measure(scan: str, result: str, *, truth: str | None = None, map: Sequence[str] | None = None, report: Report = silent) -> Json:
-    """Phase fractions of a result and, against a truth, its scores."""
+def measure(
+    scan: str,
+    result: str,
+    *,
+    truth: str | None = None,
+    map: Sequence[str] | None = None,
+    structure: bool = False,
+    report: Report = silent,
+) -> Json:
+    """Phase fractions of a result and, against a truth, its scores; with `structure`, what is connected and how much surface."""
     from lithoscope.labels.imports import parse_value_map
     from lithoscope.measure.phases import measure as count
     from lithoscope.volume.scan import Scan
 
-    return count(Scan.open(Path(scan), readonly=True), result, truth=truth, value_map=parse_value_map(map) if map else None, report=report)
+    value_map = parse_value_map(map) if map else None
+    return count(Scan.open(Path(scan), readonly=True), result, truth=truth, value_map=value_map, structure=structure, report=report)

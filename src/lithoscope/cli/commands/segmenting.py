@@ -47,13 +47,16 @@ def segment(
     lesson: Any = None
     if method is not None and segmenter(method).needs_labels and not resume:
         given = _with_seed(method, settings or {}, seed)
-        chosen, lesson = learning.taught(opened[:1], method, given, [strokes or learning.STROKES], image=image, report=report)
+        chosen, lesson = learning.taught(
+            opened[:1], method, given, [strokes or learning.STROKES], image=image, device=device, report=report
+        )
     for number, scan in enumerate(opened):
         if model is not None:
             chosen, lesson = learning.loaded(Path(model), scan)
         elif lesson is None:
             assert method is not None
             chosen = configured(segmenter(method), _with_seed(method, settings or {}, seed))
+        chosen = learning.on_device(chosen, device)
         record = run(
             scan,
             chosen,
@@ -62,6 +65,7 @@ def segment(
             box=None if box is None else Box.parse(box, scan.shape),
             lesson=lesson,
             seed=seed,
+            device=learning.computed_on(chosen),
             resume=resume,
             overwrite=overwrite,
             report=_part(report, number, len(scans), scan.name),

@@ -5,20 +5,18 @@ import json
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="torch, of the extra networks, is not installed")
-
-from lithoscope.classes import ClassTable  # noqa: E402
-from lithoscope.cli.commands import command  # noqa: E402
-from lithoscope.errors import InputError  # noqa: E402
-from lithoscope.features.cache import FeatureCache  # noqa: E402
-from lithoscope.features.windows import ScanFeatures  # noqa: E402
-from lithoscope.job import Cancelled  # noqa: E402
-from lithoscope.labels.classes_file import save_classes  # noqa: E402
-from lithoscope.labels.live import LivePreview  # noqa: E402
-from lithoscope.labels.results import open_result  # noqa: E402
-from lithoscope.labels.strokes import strokes  # noqa: E402
-from lithoscope.segmenters import configured, segmenter  # noqa: E402
-from lithoscope.volume.box import Box  # noqa: E402
+from lithoscope.classes import ClassTable
+from lithoscope.cli.commands import command
+from lithoscope.errors import InputError
+from lithoscope.features.cache import FeatureCache
+from lithoscope.features.windows import ScanFeatures
+from lithoscope.job import Cancelled
+from lithoscope.labels.classes_file import save_classes
+from lithoscope.labels.live import LivePreview
+from lithoscope.labels.results import open_result
+from lithoscope.labels.strokes import strokes
+from lithoscope.segmenters import configured, segmenter
+from lithoscope.volume.box import Box
 
 CLASSES = ClassTable().add("pore").add("grain")
 

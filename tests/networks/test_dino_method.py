@@ -3,16 +3,14 @@
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="the networks extra is not installed")
-
-from lithoscope.classes import ClassTable  # noqa: E402
-from lithoscope.errors import InputError, MissingError  # noqa: E402
-from lithoscope.features.backbones import RANDOM, random_config  # noqa: E402
-from lithoscope.features.vit import Vit  # noqa: E402
-from lithoscope.segmenters import Block, Sample, configured, segmenter  # noqa: E402
-from lithoscope.segmenters.arrays import ArraySamples  # noqa: E402
-from lithoscope.segmenters.saving import load, save  # noqa: E402
-from lithoscope.training.selfsupervised.loop import write  # noqa: E402
+from lithoscope.classes import ClassTable
+from lithoscope.errors import InputError, MissingError
+from lithoscope.features.backbones import RANDOM, random_config
+from lithoscope.features.vit import Vit
+from lithoscope.segmenters import Block, Sample, configured, segmenter
+from lithoscope.segmenters.arrays import ArraySamples
+from lithoscope.segmenters.saving import load, save
+from lithoscope.training.selfsupervised.loop import write
 
 GIVEN = {"backbone": RANDOM, "dimensions": 2, "scale": 1}
 

@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="torch, of the extra networks, is not installed")
-
-from lithoscope.segmenters import trees as module  # noqa: E402
-from lithoscope.segmenters.linear import Linear, _newton, _quasi  # noqa: E402
-from lithoscope.segmenters.trees import Trees  # noqa: E402
+from lithoscope.segmenters import trees as module
+from lithoscope.segmenters.linear import Linear, _newton, _quasi
+from lithoscope.segmenters.trees import Trees
 
 
 def grown(n, seed=0, classes=3, count=12):
@@ -23,9 +22,7 @@ def grown(n, seed=0, classes=3, count=12):
 @pytest.mark.parametrize("n", [6, 60, 3000], ids=["stumps", "within one word", "deeper than one word"])
 @pytest.mark.parametrize("compiled", [True, False], ids=["numba", "torch"])
 def test_the_class_shares_are_scikit_learns(n, compiled, monkeypatch):
-    if compiled:
-        pytest.importorskip("numba", reason="numba, of the extra networks, is not installed")
-    else:
+    if not compiled:
         monkeypatch.setattr(module, "compiled", lambda: None)
     forest, asked = grown(n)
     found = Trees.of(forest).scores(torch.from_numpy(asked.T.copy())).numpy()

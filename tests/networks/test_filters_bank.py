@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch", reason="torch, of the extra networks, is not installed")
-
-from lithoscope.errors import InputError  # noqa: E402
-from lithoscope.features.filters import FilterBank  # noqa: E402
+from lithoscope.errors import InputError
+from lithoscope.features.filters import FilterBank
 
 EVERY = ("gaussian", "gradient", "hessian", "structure", "deviation", "minimum", "maximum", "median")
 

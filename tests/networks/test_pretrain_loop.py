@@ -5,22 +5,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="the networks extra is not installed")
-
-from lithoscope.errors import InputError  # noqa: E402
-from lithoscope.features.backbones import open_backbone  # noqa: E402
-from lithoscope.features.vit import Vit, VitConfig  # noqa: E402
-from lithoscope.job import Cancelled  # noqa: E402
-from lithoscope.training.selfsupervised.augment import Augmentation, blurred, degraded, toned  # noqa: E402
-from lithoscope.training.selfsupervised.crops import Crops, Pool, Source, View, cut  # noqa: E402
-from lithoscope.training.selfsupervised.described import NUMBERS, described  # noqa: E402
-from lithoscope.training.selfsupervised.dino import Dino, DinoSettings, koleo  # noqa: E402
-from lithoscope.training.selfsupervised.finish import finish  # noqa: E402
-from lithoscope.training.selfsupervised.loop import Schedule, crops_of, pretrain  # noqa: E402
-from lithoscope.training.selfsupervised.mae import Mae  # noqa: E402
-from lithoscope.training.selfsupervised.preview import preview  # noqa: E402
-from lithoscope.training.selfsupervised.sources import SIZES, plan_of  # noqa: E402
+from lithoscope.errors import InputError
+from lithoscope.features.backbones import open_backbone
+from lithoscope.features.vit import Vit, VitConfig
+from lithoscope.job import Cancelled
+from lithoscope.training.selfsupervised.augment import Augmentation, blurred, degraded, toned
+from lithoscope.training.selfsupervised.crops import Crops, Pool, Source, View, cut
+from lithoscope.training.selfsupervised.described import NUMBERS, described
+from lithoscope.training.selfsupervised.dino import Dino, DinoSettings, koleo
+from lithoscope.training.selfsupervised.finish import finish
+from lithoscope.training.selfsupervised.loop import Schedule, crops_of, pretrain
+from lithoscope.training.selfsupervised.mae import Mae
+from lithoscope.training.selfsupervised.preview import preview
+from lithoscope.training.selfsupervised.sources import SIZES, plan_of
 
 SMALL_DINO = DinoSettings(prototypes=64, head_hidden=32, bottleneck=16)
 

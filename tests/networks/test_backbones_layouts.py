@@ -5,13 +5,12 @@ import re
 
 import numpy as np
 import pytest
+import torch
+import transformers
 
-torch = pytest.importorskip("torch", reason="the networks extra is not installed")
-transformers = pytest.importorskip("transformers", reason="the networks extra is not installed")
-
-from lithoscope.errors import InputError, MissingError, UnreadableError  # noqa: E402
-from lithoscope.features import backbones, layouts  # noqa: E402
-from lithoscope.features.vit import Vit  # noqa: E402
+from lithoscope.errors import InputError, MissingError, UnreadableError
+from lithoscope.features import backbones, layouts
+from lithoscope.features.vit import Vit
 
 SMALL = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3}
 

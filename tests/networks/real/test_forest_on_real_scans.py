@@ -5,8 +5,6 @@ import importlib.util
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="torch, of the extra networks, is not installed")
-
 from lithoscope.classes import ClassTable
 from lithoscope.scores.segmentation import confusion
 from lithoscope.segmenters import Block, Sample, configured, segmenter

@@ -2,21 +2,20 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch", reason="the networks extra is not installed")
-
-from lithoscope.errors import InputError  # noqa: E402
-from lithoscope.features import basis as bases  # noqa: E402
-from lithoscope.features.backbones import RANDOM, open_backbone  # noqa: E402
-from lithoscope.features.basis import Basis  # noqa: E402
-from lithoscope.features.token_cache import TokenCache  # noqa: E402
-from lithoscope.features.token_grid import Grid, Windows, plane_tokens, upsampled, windowed  # noqa: E402
-from lithoscope.features.tokens import Tokens  # noqa: E402
-from lithoscope.job import Cancelled  # noqa: E402
-from lithoscope.sample import simulate  # noqa: E402
-from lithoscope.volume.box import Box  # noqa: E402
+from lithoscope.errors import InputError
+from lithoscope.features import basis as bases
+from lithoscope.features.backbones import RANDOM, open_backbone
+from lithoscope.features.basis import Basis
+from lithoscope.features.token_cache import TokenCache
+from lithoscope.features.token_grid import Grid, Windows, plane_tokens, upsampled, windowed
+from lithoscope.features.tokens import Tokens
+from lithoscope.job import Cancelled
+from lithoscope.sample import simulate
+from lithoscope.volume.box import Box
 
 
 @pytest.fixture(scope="module")

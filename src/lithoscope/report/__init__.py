@@ -1,0 +1,5 @@
+"""The page that goes to the paper: one self-contained HTML file about the results of a scan."""
+
+from lithoscope.report.page import report_page
+
+__all__ = ["report_page"]

@@ -1,0 +1,344 @@
+"""The UNet: a network taught from strokes, or from masks, that answers in planes, in planes that see their neighbours, or in space.
+
+`small` and `large` are the field's published networks in planes; `light` is one that two processor cores teach in minutes.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from lithoscope.classes import ClassTable
+from lithoscope.errors import InputError, UnreadableError
+from lithoscope.job import Report, silent
+from lithoscope.parameters import parameter
+from lithoscope.segmenters.base import Block, Labels, Samples, Scores, Segmenter, register
+from lithoscope.volume.box import Triple
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from lithoscope.training.loop import Plan
+    from lithoscope.training.progress import Standing
+    from lithoscope.training.tiles import Tiler
+    from lithoscope.training.unet import UNetConfig
+
+Place = tuple[slice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A preset: its network, its crops, and how long and fast it is taught."""
+
+    features: int
+    levels: int
+    side: int
+    batch: int
+    steps: int
+    rate: float
+    dropout: float
+
+
+PLANES: dict[str, Size] = {
+    "tiny": Size(4, 1, 16, 4, 30, 1e-2, 0.0),
+    "light": Size(16, 2, 96, 6, 150, 3e-3, 0.1),
+    "small": Size(32, 4, 160, 12, 1000, 5e-4, 0.5),
+    "large": Size(64, 4, 160, 12, 1000, 3e-4, 0.5),
+}
+SPACE: dict[str, Size] = {
+    "tiny": Size(4, 1, 12, 4, 30, 1e-2, 0.0),
+    "light": Size(8, 2, 32, 4, 200, 3e-3, 0.1),
+    "small": Size(32, 3, 64, 4, 1000, 5e-4, 0.2),
+    "large": Size(64, 3, 64, 4, 1000, 3e-4, 0.2),
+}
+MOVING = threading.Lock()
+"""Held while a network is brought to its device: blocks are answered in several threads."""
+SLAB, WIDE = 8, 2048
+"""Planes, and voxels along a plane, that are answered before it can be cancelled; the wider, the less is looked at twice."""
+JUDGEMENTS = 15
+"""How often a training is judged."""
+
+
+@register
+@dataclass
+class UNet(Segmenter):
+    """A UNet on the scan's grey values."""
+
+    name: ClassVar[str] = "unet"
+    title: ClassVar[str] = "UNet"
+    summary: ClassVar[str] = "A network that learns shapes and textures from strokes on a few slices; minutes without a GPU when light."
+    needs_labels: ClassVar[bool] = True
+    refitted: ClassVar[bool] = False
+
+    preset: Literal["tiny", "light", "small", "large"] | None = parameter(
+        None, "Small and large are the published networks, for a GPU; light is for the processor. Chosen by what there is when left open."
+    )
+    dimensions: Literal[2, 3] | None = parameter(None, "Looks within the slice (2) or in space (3); chosen from the scan when left open.")
+    plane: Literal["z", "y", "x", "all"] = parameter(
+        "z", "With dimensions=2: the axis across the slices; all averages the three.", shown_if=("dimensions", 2)
+    )
+    slices: int | None = parameter(
+        None, "With dimensions=2: how many neighbouring slices are seen of one, an odd number; 3 when left open, 1 for separate slices.",
+        minimum=1, maximum=15, step=2, shown_if=("dimensions", 2),
+    )  # fmt: skip
+    steps: int | None = parameter(None, "How long it is taught; as the preset says when left open.", minimum=1, maximum=1_000_000, step=50)
+    flips: bool = parameter(False, "Answers with the mean over all mirror images: slower by as many, a little better.")
+    unlabelled: Literal["nothing", "teacher", "pseudo"] = parameter(
+        "nothing", "What unpainted voxels teach: agreement with the network's slow mean (teacher), or its class where it is sure (pseudo).",
+        level="advanced",
+    )  # fmt: skip
+    side: int | None = parameter(None, "Edge of the crops that are learnt from.", minimum=8, maximum=1024, unit="voxels", level="advanced")
+    batch: int | None = parameter(None, "Crops a step; divided by itself when the memory does not hold them.", minimum=1, level="advanced")
+    rate: float | None = parameter(None, "The highest learning rate.", minimum=1e-7, maximum=1.0, level="advanced")
+    patience: int = parameter(8, "Ends after so many judgements without a better one; 0 never does.", minimum=0, step=1, level="advanced")
+    save_memory: bool = parameter(False, "Keeps less for the way back and works it out again: half the memory, slower.", level="advanced")
+    seed: int = parameter(0, "The same seed gives the same network.", minimum=0, step=1, level="advanced")
+
+    device: str = field(default="auto", repr=False, compare=False)
+    folder: Path | None = field(default=None, repr=False, compare=False)
+    network_: Any = field(default=None, init=False, repr=False, compare=False)
+    table_: ClassTable = field(default_factory=ClassTable, init=False, repr=False, compare=False)
+    about_: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def left_open(self) -> dict[str, tuple[Any, str]]:
+        if self.preset is not None:
+            return {}
+        gpu = self._device().type != "cpu"
+        return {"preset": ("small", "there is a GPU") if gpu else ("light", "there is no GPU")}
+
+    def halo(self) -> Triple:
+        config = self._config(2)
+        if self._in_space:
+            return (config.reach,) * 3
+        side = self._channels // 2
+        around = {axis: tuple(side if a == axis else config.reach for a in range(3)) for axis in self._across}
+        z, y, x = (max(reach[a] for reach in around.values()) for a in range(3))
+        return (z, y, x)
+
+    def labelled_edge(self) -> Triple:
+        z, y, x = (1 if not self._in_space and self._across == (a,) else (64 if self._in_space else 256) for a in range(3))
+        return (z, y, x)
+
+    def widest(self) -> Triple:
+        z, y, x = (SLAB if not self._in_space and self._across == (a,) else WIDE for a in range(3))
+        return (z, y, x)
+
+    def working_bytes(self) -> int:
+        return 6 + (4 * max(len(self.table_), 4) if len(self._across) > 1 and not self._in_space else 0)
+
+    def fit(self, samples: Samples, *, report: Report = silent) -> Self:
+        """Learn from crops around the painted voxels; held ones choose the best weights, and when to end."""
+        import torch
+
+        from lithoscope.segmenters.network_parts import judge, taught
+        from lithoscope.training.augment import Augmentation
+        from lithoscope.training.crops import Crops
+        from lithoscope.training.loop import Lesson, train
+        from lithoscope.training.losses import class_weights
+        from lithoscope.training.unet import UNet as Network
+
+        self.network_, self.table_, self.about_ = None, ClassTable(), {}
+        device, found = self._device(), taught(samples, report)
+        config, plan = self._config(len(found.table)), self._plan(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            network = Network(config)
+        side = -(-(self.side or self._size.side) // config.stride) * config.stride
+        augmentation = Augmentation()
+        crops = Crops(found.pieces, len(found.table), side, config.channels, self._across, self._in_space, augmentation, self.seed)
+
+        def ask(network: "nn.Module", image: npt.NDArray[np.float32], core: tuple[slice, slice, slice]) -> npt.NDArray[np.float32]:
+            return self._scored(self._tiler(network, config, device), image, core, (0, 0, 0), len(found.table))
+
+        lesson = Lesson(
+            lambda step: crops.batch(step, plan.batch), class_weights(torch.from_numpy(found.counts)),
+            judge(found.pieces, len(found.table), ask) if found.held else None, augmentation, found.digest(),
+        )  # fmt: skip
+        standing = train(network, lesson, plan, device=device, folder=self.folder, report=report)
+        self.network_, self.table_ = network, found.table
+        self.about_ = {"config": list(config.row()), "learnt": self._story(standing, found.counts, found.given_back, plan)}
+        return self
+
+    def _story(self, standing: "Standing", counts: npt.NDArray[np.int64], given_back: tuple[str, ...], plan: "Plan") -> dict[str, Any]:
+        assert self.network_ is not None
+        loss = standing.curves.get("loss", [])
+        ends = list(range(plan.every, len(loss) + 1, plan.every)) or [len(loss)]
+        curves = {"step": ends, "loss": [round(float(np.mean(loss[max(0, e - plan.every) : e])), 5) for e in ends]}
+        curves |= {name: standing.curves[name] for name in ("held_out_iou", "judged_at") if name in standing.curves}
+        story: dict[str, Any] = {
+            "preset": self.preset or self.left_open()["preset"][0], "parameters": sum(p.numel() for p in self.network_.parameters()),
+            "steps": standing.step, "voxels": {c.name: int(n) for c, n in zip(self.table_, counts, strict=True)}, "curves": curves,
+        }  # fmt: skip
+        if standing.best_score:
+            story |= {"best_step": standing.best_step, "chosen_by": "the strokes that are held out for the score"}
+        if given_back:
+            story["not_held_out"] = list(given_back)
+        if standing.divided > 1:
+            story["batch_divided_by"] = standing.divided
+        return story
+
+    def scores(self, block: Block) -> Scores:
+        tiler, image = self._asked(block)
+        found = np.full((len(self.table_), *block.image.shape), 1 / len(self.table_), np.float32)
+        found[(slice(None), *block.core)] = self._scored(tiler, image, block.core, block.origin, len(self.table_))
+        return found
+
+    def predict(self, block: Block) -> Labels:
+        from lithoscope.training.devices import guarded
+
+        tiler, image = self._asked(block)
+        found = np.ones(block.image.shape, np.uint8)
+        if not self._in_space and len(self._across) > 1:
+            best = np.argmax(self._scored(tiler, image, block.core, block.origin, len(self.table_)), axis=0)
+            found[block.core] = (best + 1).astype(np.uint8)
+            return found
+        with guarded(tiler.device):
+            for look in self._looks(tiler, image, block.core, block.origin):
+                for place, scores in look:
+                    found[place] = (scores.argmax(0) + 1).numpy().astype(np.uint8)
+        return found
+
+    def _scored(
+        self, tiler: "Tiler", image: npt.NDArray[np.float32], core: tuple[slice, slice, slice], origin: Triple, classes: int
+    ) -> npt.NDArray[np.float32]:
+        """Scores (classes, z, y, x) of the core of an image, averaged over the planes it is looked at."""
+        from lithoscope.training.devices import guarded
+
+        found = np.zeros((classes, *(c.stop - c.start for c in core)), np.float32)
+        with guarded(tiler.device):
+            for look in self._looks(tiler, image, core, origin):
+                for place, scores in look:
+                    here = tuple(slice(p.start - c.start, p.stop - c.start) for p, c in zip(place, core, strict=True))
+                    found[(slice(None), *here)] += scores.numpy()
+        if not self._in_space and len(self._across) > 1:
+            found /= np.float32(len(self._across))
+        return found
+
+    def _looks(
+        self, tiler: "Tiler", image: npt.NDArray[np.float32], core: tuple[slice, slice, slice], origin: Triple
+    ) -> Iterator[Iterator[tuple[Place, "torch.Tensor"]]]:
+        """For each way to look at it, places of the image and scores (classes, z, y, x) there."""
+        if self._in_space:
+            yield tiler.space(image, core, origin)
+            return
+        for axis in self._across:
+            yield _across(tiler, image, core, origin, axis, self._channels)
+
+    def _asked(self, block: Block) -> tuple["Tiler", npt.NDArray[np.float32]]:
+        if self.network_ is None:
+            raise self.unfitted()
+        from lithoscope.training.crops import windowed
+        from lithoscope.training.unet import config_of
+
+        device = self._device()
+        with MOVING:
+            if next(self.network_.parameters()).device.type != device.type:
+                self.network_.to(device)
+        return self._tiler(self.network_, config_of(self.about_["config"]), device), windowed(block.image, block.window)
+
+    def _tiler(self, network: "nn.Module", config: "UNetConfig", device: "torch.device") -> "Tiler":
+        from lithoscope.training.tiles import Tiler
+
+        memory = (192 << 20) if device.type == "cpu" else (2 << 30)
+        return Tiler(network, config.classes, config.reach, config.stride, config.voxel_bytes, device, memory, self.flips)
+
+    def _device(self) -> "torch.device":
+        from lithoscope.training.devices import device_of
+
+        return device_of(self.device)
+
+    @property
+    def _in_space(self) -> bool:
+        return self.dimensions != 2
+
+    @property
+    def _across(self) -> tuple[int, ...]:
+        return (0, 1, 2) if self.plane == "all" else ("zyx".index(self.plane),)
+
+    @property
+    def _channels(self) -> int:
+        if self._in_space:
+            return 1
+        wanted = 3 if self.slices is None else self.slices
+        if wanted % 2 == 0:
+            raise InputError(f"slices={wanted} has no middle one; give an odd number")
+        return wanted
+
+    @property
+    def _size(self) -> Size:
+        return (SPACE if self._in_space else PLANES)[self.preset or self.left_open()["preset"][0]]
+
+    def _config(self, classes: int) -> "UNetConfig":
+        from lithoscope.training.unet import UNetConfig, config_of
+
+        if self.about_:
+            return config_of(self.about_["config"])
+        size = self._size
+        return UNetConfig(classes, self._channels, size.features, size.levels, 3 if self._in_space else 2, size.dropout)
+
+    def _plan(self, device: "torch.device") -> "Plan":
+        from lithoscope.training.loop import Plan
+
+        size = self._size
+        steps = self.steps or size.steps
+        return Plan(
+            steps, self.batch or size.batch, self.rate or size.rate, unlabelled=self.unlabelled, every=max(1, steps // JUDGEMENTS),
+            patience=self.patience, half=device.type == "cuda", save_memory=self.save_memory, seed=self.seed,
+        )  # fmt: skip
+
+    def learnt(self) -> dict[str, Any]:
+        if self.network_ is None:
+            raise self.unfitted()
+        story: dict[str, Any] = self.about_["learnt"]
+        return story
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        if self.network_ is None:
+            raise self.unfitted()
+        weights = {f"network.{name}": value.detach().cpu().numpy() for name, value in self.network_.state_dict().items()}
+        return {"about": np.frombuffer(json.dumps(self.about_, sort_keys=True).encode(), np.uint8), **weights}
+
+    def restore(self, state: dict[str, npt.NDArray[Any]], classes: ClassTable) -> Self:
+        import torch
+
+        from lithoscope.training.unet import UNet as Network
+        from lithoscope.training.unet import config_of
+
+        try:
+            about = json.loads(state["about"].tobytes())
+            config = config_of(about["config"])
+            weights = {k.removeprefix("network."): torch.tensor(v) for k, v in state.items() if k.startswith("network.")}
+            with torch.device("meta"):
+                network = Network(config)
+            network.load_state_dict(weights, assign=True)
+        except (KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
+            raise UnreadableError("the model's network is damaged or of another kind; train it again") from error
+        if not all(bool(torch.isfinite(w).all()) for w in weights.values()):
+            raise UnreadableError("the model's weights are not all numbers; train it again")
+        if config.classes != len(classes) or config.channels != self._channels or (config.axes == 3) != self._in_space:
+            raise InputError(f"the model's network tells {config.classes} classes apart and the model names {len(classes)}; train it again")
+        self.network_, self.table_, self.about_ = network.eval(), classes, about
+        return self
+
+    @property
+    def classes_(self) -> ClassTable:
+        if self.network_ is None:
+            raise self.unfitted()
+        return self.table_
+
+
+def _across(
+    tiler: "Tiler", image: npt.NDArray[np.float32], core: tuple[slice, slice, slice], origin: Triple, axis: int, channels: int
+) -> Iterator[tuple[Place, "torch.Tensor"]]:
+    """Places of the image and scores (classes, z, y, x) there, looked at plane by plane across `axis`."""
+    order = [axis, *(a for a in range(3) if a != axis)]
+    back = [order.index(a) for a in range(3)]
+    turned = np.transpose(image, order)
+    for place, scores in tiler.planes(turned, [core[a] for a in order], [origin[a] for a in order], channels):
+        yield tuple(place[b] for b in back), scores.movedim(1, 0).permute(0, *(b + 1 for b in back))
