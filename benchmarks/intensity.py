@@ -100,7 +100,7 @@ def disk_rows(edge: int) -> list[Row]:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for dtype, methods in (("uint8", ("otsu", "fuzzy")), ("uint16", ("otsu",)), ("float32", ("otsu",))):
+        for dtype, methods in (("uint8", ("otsu", "kmeans", "fuzzy")), ("uint16", ("otsu",)), ("float32", ("otsu",))):
             wide = rock(edge, "uint16" if dtype != "uint8" else "uint8")
             np.save(folder / "image.npy", wide if dtype != "float32" else wide.astype("f4") / 65535)
             scan = import_scan(folder / "image.npy", folder / f"{dtype}.zarr", field_of_view=None)

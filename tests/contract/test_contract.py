@@ -19,7 +19,8 @@ SHAPE = (20, 30, 26)
 CASES = {
     "threshold": [{"bounds": (90, 150)}],
     "otsu": [{}, {"classes": 2}, {"per_slice": True}],
-    "kmeans": [{}, {"starts": "seeded"}, {"per_slice": True}],
+    "watershed": [{}, {"classes": 3, "reach": 3}, {"dimensions": 2, "margin": 0.8}, {"bounds": (80, 100, 140, 160)}],
+    "kmeans": [{}, {"starts": "seeded"}, {"per_slice": True}, {"on": "filters"}, {"on": "filters", "dimensions": 2, "plane": "y"}],
     "forest": [{"dimensions": 3}, {"preset": "published", "dimensions": 3}, {"dimensions": 2, "plane": "y", "trees": 5}],
     "dino": [
         {"backbone": "random-tiny", "dimensions": 3, "scale": 1},
@@ -35,7 +36,12 @@ CASES = {
 NEEDS_TORCH = {"dino", "forest", "unet"}
 NO_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="torch, of the extra networks, is not installed")
 EVERY = [
-    pytest.param(name, given, id=f"{name}-{'-'.join(map(str, given.values())) or 'plain'}", marks=[NO_TORCH] if name in NEEDS_TORCH else [])
+    pytest.param(
+        name,
+        given,
+        id=f"{name}-{'-'.join(map(str, given.values())) or 'plain'}",
+        marks=[NO_TORCH] if name in NEEDS_TORCH or given.get("on") == "filters" else [],
+    )
     for name, cases in CASES.items()
     for given in cases
 ]

@@ -34,3 +34,9 @@ def test_what_is_wrong_is_one_line(scan, capsys, words):
     assert run(["clean", str(scan.path), "a", *words]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert np.array_equal(results(scan), ["a"])
+
+
+def test_a_result_is_corrected_in_its_place(scan, capsys):
+    assert run(["clean", str(scan.path), "a", "--step", "islands=10", "--correct"]) == 0
+    assert "12 voxels of a corrected" in capsys.readouterr().out
+    assert results(scan) == ["a"]

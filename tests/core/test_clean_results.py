@@ -5,9 +5,9 @@ import pytest
 from labels_data import make_scan
 
 from lithoscope.classes import ClassTable
-from lithoscope.errors import InputError, MissingError, TakenError
+from lithoscope.errors import InputError, LockedError, MissingError, TakenError
 from lithoscope.job import Cancelled
-from lithoscope.labels.clean import clean
+from lithoscope.labels.clean import clean, clean_in_place
 from lithoscope.labels.corrections import corrected
 from lithoscope.labels.results import create, open_result, results
 from lithoscope.record import RunRecord
@@ -136,3 +136,51 @@ def test_separate_slices_are_cleaned_one_by_one(tmp_path):
     record = clean(scan, "a", ["islands=4"], output="b")
     assert (open_result(scan, "b").array[...] == 1).all()
     assert "by itself" in record.notes[-1]
+
+
+def test_corrections_that_clean_are_undone_as_one(scan):
+    values = speckled(scan.shape)
+    made_result(scan, values)
+    assert clean_in_place(scan, "a", ["islands=10", "majority=1"]) == 12
+    expected = np.full(scan.shape, 2, np.uint8)
+    expected[:20] = 1
+    with corrected(scan, "a") as labels:
+        assert np.array_equal(labels[...], expected)
+        labels.undo()
+        assert np.array_equal(labels[...], values)
+        assert not labels.can_undo
+        labels.redo()
+        assert np.array_equal(labels[...], expected)
+
+
+def test_corrections_cut_short_are_taken_back(scan):
+    values = speckled(scan.shape)
+    made_result(scan, values)
+
+    def report(progress):
+        if progress.message == "correcting" and progress.done == progress.total - 1:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        clean_in_place(scan, "a", ["islands=10"], report=report)
+    with corrected(scan, "a") as labels:
+        assert np.array_equal(labels[...], values)
+
+
+def test_corrections_need_the_lock_and_keep_the_classes(scan):
+    made_result(scan, speckled(scan.shape))
+    with pytest.raises(InputError, match="changes the classes"):
+        clean_in_place(scan, "a", ["merge=1+2"])
+    with corrected(scan, "a"), pytest.raises(LockedError):
+        clean_in_place(scan, "a", ["islands=3"])
+
+
+def test_many_steps_take_no_more_room_than_one(scan):
+    made_result(scan, speckled(scan.shape), classes=2)
+    folders = []
+
+    def report(progress):
+        folders.append(sum(1 for job in (scan.sidecar / "cache").iterdir() for _ in job.iterdir()))
+
+    clean(scan, "a", ["majority=1", "opening=1,class=1"] * 6, output="b", report=report)
+    assert max(folders) <= 2

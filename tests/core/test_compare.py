@@ -129,6 +129,15 @@ def test_seeds_are_averaged_and_leave_one_result(painted):
     assert [name for name in results(scan) if name.startswith("seeds")] == ["seeds otsu"]
 
 
+def test_a_method_without_chance_runs_once_against_a_truth(painted):
+    scan, _, _, _, file = painted
+    given = {"truth": str(file), "truth_map": TRUTH_MAP, "name": "chance", "processes": False, "seeds": (0, 1)}
+    lines = {line["name"]: line for line in compare(scan, methods=["otsu", "kmeans"], **given)["methods"]}
+    assert len(lines["otsu"]["runs"]) == 1
+    assert lines["otsu"]["mean_iou_sd"] is None
+    assert len(lines["kmeans"]["runs"]) == 2
+
+
 def test_a_method_in_a_process_of_its_own_answers_the_same(painted):
     scan = painted[0]
     found = [compare(scan, methods=["otsu"], name=f"apart {p}", processes=p)["methods"][0] for p in (True, False)]

@@ -1,5 +1,8 @@
 """K-means and fuzzy C-means against scikit-learn and scikit-fuzzy, and on data that make naive starts collapse."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -84,6 +87,69 @@ def test_symmetric_data_do_not_collapse(name):
 def test_more_classes_than_grey_levels_are_refused(name):
     with pytest.raises(InputError, match="only 2 grey levels"):
         fitted(name, np.array([3, 3, 9], np.uint8), classes=3)
+
+
+@pytest.mark.parametrize("name", ["kmeans", "fuzzy", "otsu"])
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f4"])
+def test_constant_data_are_refused_and_so_is_nothing_at_all(name, dtype):
+    with pytest.raises(InputError, match="only 1 grey level"):
+        fitted(name, np.full(50, 7, dtype), classes=2)
+    if dtype == "f4":
+        with pytest.raises(InputError, match="0 grey levels"):
+            fitted(name, np.full(50, np.nan, dtype), classes=2)
+
+
+@pytest.mark.parametrize("name", ["kmeans", "fuzzy"])
+@pytest.mark.parametrize(("dtype", "scale"), [("i1", 0.5), ("i2", 100), ("f4", 1e-5), ("f8", 1e9)])
+def test_negative_and_float_data_are_grouped_like_any_others(name, dtype, scale):
+    grey = np.random.default_rng(0).normal(np.repeat([-150.0, 0, 150], 300), 9).round()
+    plain = fitted(name, (grey + 250).astype("u2"), classes=3)
+    moved = fitted(name, (grey * scale).astype(dtype), classes=3)
+    levels = 1 if np.dtype(dtype).kind == "i" and scale < 1 else 0.02
+    assert np.allclose(moved.centres_ / scale, plain.centres_ - 250, atol=max(levels, 0.02))
+    image = (grey * scale).astype(dtype)
+    assert moved.predict(Block.of(image.reshape(1, 1, -1))).ravel().tolist() == [1] * 300 + [2] * 300 + [3] * 300
+
+
+def test_a_constant_slice_among_others_takes_the_thresholds_of_the_volume():
+    image = np.random.default_rng(0).choice(np.array([10, 90, 200], np.uint8), (4, 9, 9))
+    image[2] = 90
+    for name in ("kmeans", "fuzzy"):
+        method = configured(REGISTRY[name], {"per_slice": True}).fit(ArraySamples(image))
+        assert method.learnt()["slices_with_thresholds_of_the_volume"] == [2]
+        assert np.array_equal(method.predict(Block.of(image)), np.digitize(image, [10, 90], right=True) + 1)
+
+
+def test_the_seeded_starts_are_those_published():
+    method = configured(REGISTRY["kmeans"], {"starts": "seeded"})
+    assert (method.tolerance, method.iterations, method.attempts) == (0.2, 100, 10)
+    image = np.random.default_rng(0).normal(np.repeat([60, 120, 190], 2000), 12).clip(0, 255).astype("u1")
+    best = fitted("kmeans", image)
+    for seed in range(3):
+        found = fitted("kmeans", image, starts="seeded", seed=seed)
+        assert np.abs(found.centres_ - best.centres_).max() < 1
+        assert best.inertia_ <= found.inertia_ <= 1.002 * best.inertia_
+
+
+def test_filters_without_torch_are_refused_and_grey_values_do_not_ask_for_it(monkeypatch):
+    monkeypatch.setattr("lithoscope.segmenters.kmeans.find_spec", lambda name: None)
+    image = np.array([50, 200] * 50, np.uint8)
+    assert fitted("kmeans", image, classes=2).thresholds_.tolist() == [50]
+    with pytest.raises(InputError, match=r"lithoscope\[networks\]"):
+        fitted("kmeans", image, classes=2, on="filters")
+
+
+def test_grey_values_are_grouped_without_loading_torch():
+    code = (
+        "import sys, numpy as np\n"
+        "from lithoscope.segmenters import REGISTRY, Block\n"
+        "from lithoscope.segmenters.arrays import ArraySamples\n"
+        "image = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)\n"
+        "for name in ('kmeans', 'fuzzy'):\n"
+        "    REGISTRY[name]().fit(ArraySamples(image)).predict(Block.of(image))\n"
+        "print('torch' in sys.modules, 'sklearn' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == ["False", "False"]
 
 
 @pytest.mark.parametrize("m", [1, 0.5, "nan", -2])

@@ -80,13 +80,20 @@ def segment(
     session: Session, method: str, settings: Mapping[str, Any], output: str, *, resume: bool = False, box: Box | None = None
 ) -> Job | None:
     """Run a method on the whole volume, or on a box of it; the result is shown when it is there."""
+    arguments: dict[str, Any] = {"method": method, "settings": plain(settings), "resume": resume}
+    if box is not None:
+        arguments["box"] = str(box)
+    return _segment(session, arguments, output)
+
+
+def _segment(session: Session, arguments: Mapping[str, Any], output: str) -> Job | None:
     scan = session.scan
     if scan is None:
         return None
     path = scan.path
-    arguments = {"scans": [str(path)], "method": method, "settings": plain(settings), "output": output, "resume": resume}
-    if box is not None:
-        arguments["box"] = str(box)
+    asked = {"scans": [str(path)], "output": output, **arguments}
+    if session.image is not None:
+        asked["image"] = session.image
 
     def finished(job: Job) -> None:
         if session.scan is not None and session.scan.path == path:
@@ -95,7 +102,33 @@ def segment(
             else:
                 session.results_changed.emit()
 
-    return session.run("segment", arguments, f"{output} of {scan.name}", finished)
+    return session.run("segment", asked, f"{output} of {scan.name}", finished)
+
+
+def save_model(session: Session, method: str, settings: Mapping[str, Any], folder: Path) -> None:
+    """Teach a method by the strokes of the scan, in the worker, and keep it as a model."""
+    if session.scan is not None:
+        arguments = {"scans": [str(session.scan.path)], "method": method, "settings": plain(settings), "model": str(folder)}
+        if session.image is not None:
+            arguments["image"] = session.image
+        session.run("train", arguments, f"model {folder.name}")
+
+
+def apply_model(session: Session, folder: Path, output: str) -> None:
+    """Segment the scan by a model that was saved; the result is shown when it is there."""
+    _segment(session, {"model": str(folder)}, output)
+
+
+def models(session: Session) -> list[Path]:
+    """The models that were saved beside the scan."""
+    if session.scan is None:
+        return []
+    return sorted(place.parent for place in models_folder(session.scan.sidecar).glob("*/model.json"))
+
+
+def models_folder(sidecar: Path) -> Path:
+    """Where the models of a scan are kept."""
+    return sidecar / "models"
 
 
 def export(session: Session, result: str, target: Path, values: Sequence[str]) -> None:
@@ -162,17 +195,13 @@ def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def box_in_view(session: Session, edge: int = 128) -> Box | None:
     """A box of the scan around the middle of what is in view."""
-    scan, image = session.scan, session.layer("image")
-    if scan is None or image is None:
+    scan = session.scan
+    if scan is None:
         return None
-    dims = session.viewer.dims
-    point = list(dims.point)
-    for axis, place in zip(dims.displayed, session.viewer.scene.camera.center[-len(dims.displayed) :], strict=True):
-        point[axis] = place
-    middle = image.world_to_data(point)[-3:]
+    middle = session.place_in_view()
     start, stop = [], []
     for place, size in zip(middle, scan.shape, strict=True):
-        low = min(max(round(float(place)) - edge // 2, 0), max(size - edge, 0))
+        low = min(max(place - edge // 2, 0), max(size - edge, 0))
         start.append(low)
         stop.append(min(low + edge, size))
     return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))

@@ -26,6 +26,13 @@ ORDER: tuple[Kind, ...] = ("image", "result", "preview", "strokes")
 KEY = "lithoscope"
 """The one key of `layer.metadata` that is ours: {"kind", "path", …}."""
 
+SHADES = 12
+"""Shades between sure and doubtful."""
+SURE = 0.5
+"""How much colour is left to what is sure where certainty is shown."""
+DOUBT = "#ff2bd6"
+"""The colour of what is not sure at all."""
+
 TILE = 256
 """Edge of the cubes that napari asks for: bigger than the chunks, so that one request is decoded on all cores."""
 
@@ -111,7 +118,7 @@ def result_layer(scan: "Scan", result: "Result", name: str, corrected: Journal |
         levels if len(levels) > 1 else levels[0],
         name=layer_name(scan.name, "result", name),
         metadata={KEY: {"kind": "result", "path": str(scan.path), "result": name}},
-        colormap=colormap(result.classes),
+        colormap=None if result.numbered else colormap(result.classes),
         opacity=0.5,
         multiscale=len(levels) > 1,
         **placed(scan.voxel),
@@ -120,13 +127,12 @@ def result_layer(scan: "Scan", result: "Result", name: str, corrected: Journal |
     return layer
 
 
-def preview_layer(scan: "Scan", classes: ClassTable) -> Labels:
+def preview_layer(scan: "Scan") -> Labels:
     """One plane of what a method would say, moved along with the slider."""
     return Labels(
         np.zeros((1, 1, 1), np.uint8),
         name=layer_name(scan.name, "preview"),
         metadata={KEY: {"kind": "preview", "path": str(scan.path)}},
-        colormap=colormap(classes),
         opacity=0.5,
         **placed(scan.voxel),
     )
@@ -148,6 +154,30 @@ def colormap(classes: Iterable[Class]) -> DirectLabelColormap:
     """Colours by class id; what is no class is not drawn."""
     colours: dict[int | None, Any] = {None: (0.0, 0.0, 0.0, 0.0), 0: (0.0, 0.0, 0.0, 0.0)}
     return DirectLabelColormap(color_dict=colours | {c.id: rgba(c.colour) for c in classes})
+
+
+def shades(classes: ClassTable) -> int:
+    """How many shades of each class fit into the labels of one layer."""
+    return max(1, min(SHADES, 255 // max(classes.ids, default=1)))
+
+
+def shaded(labels: npt.NDArray[np.uint8], certainty: npt.NDArray[np.float32], classes: ClassTable) -> npt.NDArray[np.uint8]:
+    """Labels that tell the class and how sure it is: id + the highest id · shade, where shade 0 is sure."""
+    count = shades(classes)
+    shade = np.clip((1 - certainty) ** 2 * count, 0, count - 1).astype(np.uint8)
+    return np.where(labels > 0, labels + shade * np.uint8(max(classes.ids, default=1)), np.uint8(0))
+
+
+def certainty_colormap(classes: ClassTable) -> DirectLabelColormap:
+    """Colours for `shaded` labels: thin where the class is sure, towards one glaring colour where it is not."""
+    count, highest = shades(classes), max(classes.ids, default=1)
+    colours: dict[int | None, Any] = {None: (0.0, 0.0, 0.0, 0.0), 0: (0.0, 0.0, 0.0, 0.0)}
+    for shade in range(count):
+        doubt = shade / max(count - 1, 1)
+        for c in classes:
+            mixed = (own + (glaring - own) * doubt for own, glaring in zip(rgba(c.colour)[:3], rgba(DOUBT)[:3], strict=True))
+            colours[c.id + highest * shade] = (*mixed, SURE + (1 - SURE) * doubt)
+    return DirectLabelColormap(color_dict=colours)
 
 
 def rgba(colour: str) -> tuple[float, float, float, float]:

@@ -6,8 +6,8 @@ from typing import Any
 
 from napari.utils.theme import get_theme
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap, QStandardItemModel
+from qtpy.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 NARROWEST = 360
 """The docks are usable at this width in pixels."""
@@ -94,6 +94,16 @@ def main_button(words: str) -> QPushButton:
     made.setMinimumHeight(30)
     made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     return made
+
+
+def disable(combo: QComboBox, place: int, why: str) -> None:
+    """List an entry that cannot be chosen, and say why."""
+    model = combo.model()
+    item = model.item(place) if isinstance(model, QStandardItemModel) else None
+    if item is not None:
+        item.setEnabled(False)
+        item.setToolTip(why)
+        item.setText(f"{item.text()} – {why.partition(': ')[2] or why}")
 
 
 def rule() -> QFrame:

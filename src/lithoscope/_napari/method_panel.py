@@ -1,5 +1,7 @@
 """Choosing a method and its settings, with the histogram, the live preview and the button that runs it on the volume."""
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QTimer, Signal
@@ -10,13 +12,27 @@ from lithoscope._napari import actions
 from lithoscope._napari.background import Background, sentence
 from lithoscope._napari.forms import ParameterForm
 from lithoscope._napari.histogram_plot import HistogramPlot
-from lithoscope._napari.look import Colours, button, bytes_text, column, main_button, mark_bad, row, seconds_text, small_button, text
+from lithoscope._napari.look import (
+    Colours,
+    button,
+    bytes_text,
+    column,
+    disable,
+    main_button,
+    mark_bad,
+    row,
+    seconds_text,
+    small_button,
+    text,
+)
+from lithoscope._napari.model_form import ModelForm
 from lithoscope._napari.preview import Answer, Previewer
 from lithoscope._napari.session import Session
+from lithoscope._napari.taught_panel import TaughtPanel
 from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError, LithoscopeError
 from lithoscope.parameters import configured, parameters
-from lithoscope.segmenters.base import REGISTRY
+from lithoscope.segmenters.base import REGISTRY, lacking
 
 BY_HAND = "threshold"
 """The method whose settings are the lines on the histogram."""
@@ -39,6 +55,8 @@ class MethodPanel(QWidget):
         self.method.setAccessibleName("Method")
         for name, kind in REGISTRY.items():
             self.method.addItem(kind.title, name)
+            if words := lacking(kind):
+                disable(self.method, self.method.count() - 1, words)
         self._summary = text(muted=True)
         self.form = ParameterForm()
         self.plot = HistogramPlot()
@@ -47,6 +65,8 @@ class MethodPanel(QWidget):
         self._values = text(muted=True)
         self.live = QCheckBox("Live preview on the plane in view")
         self.live.setChecked(True)
+        self.taught = TaughtPanel(session)
+        self.models = ModelForm(session)
         self.output = QLineEdit()
         self.output.setAccessibleName("Name of the result")
         self.output.setToolTip("The name of the result; corrections and exports go by it")
@@ -66,10 +86,12 @@ class MethodPanel(QWidget):
                 self.plot,
                 row(self._values, self._fewer, self._more, spacing=4),
                 self.live,
+                self.taught,
                 row(text("Result", muted=True, wrap=False), self.output, spacing=8),
                 row(self.try_button, self.run_button),
                 self.resume_button,
                 self._beneath,
+                self.models,
             )
         )
         self._work = Background(self, newest_only=True)
@@ -91,6 +113,10 @@ class MethodPanel(QWidget):
         self.run_button.clicked.connect(self.run)
         self.try_button.clicked.connect(self.try_on_a_box)
         self.resume_button.clicked.connect(self.resume)
+        self.taught.failed.connect(self._on_preview_failed)
+        self.taught.learnt.connect(self._check)
+        self.models.save.connect(self._on_save_model)
+        session.painting.painted.connect(self._on_painted)
         session.plane_changed.connect(self.update_preview)
         session.results_changed.connect(self._on_results)
         session.jobs.finished.connect(self._on_finished)
@@ -108,6 +134,8 @@ class MethodPanel(QWidget):
         self._previewer = None if scan is None else Previewer(scan)
         self._last = next(((r.method, dict(r.parameters), n) for n, r in self._session.unfinished.items() if r.method in REGISTRY), None)
         self._offer_resume()
+        self.taught.on_scan()
+        self.models.close_forms()
         self.plot.show_histogram(None if scan is None else scan.histogram)
         self._remembered.pop(BY_HAND, None)
         self._propose_name()
@@ -147,6 +175,14 @@ class MethodPanel(QWidget):
             self.form.set_values({"bounds": self._first_bounds()})
         self._more.setVisible(by_hand)
         self._fewer.setVisible(by_hand)
+        for part in (self.plot, self._values):
+            part.setVisible(not kind.needs_labels)
+        for part in (self.taught, self.models):
+            part.setVisible(kind.needs_labels)
+        self.live.setVisible(kind.live or not kind.needs_labels)
+        self.models.close_forms()
+        if not kind.live:
+            self.taught.leave()
         self._propose_name()
         self.update_preview()
 
@@ -213,23 +249,35 @@ class MethodPanel(QWidget):
         except InputError as error:
             self._beneath.setText(str(error))
             return
-        self._soon.start()
-        name = self.name
+        name, kind = self.name, REGISTRY[self.name]
         shows = self.live.isChecked() and plane is not None and not self._session.shown
-        if not shows:
+        if not shows or (kind.needs_labels and (not kind.live or self.taught.missing())):
             self._session.hide_preview()
+        if kind.needs_labels:
+            if kind.live and not lacking(kind):
+                self.taught.show_method(name, values, shows=shows)
+            return
+        self._soon.start()
         if plane is None or not shows:
-            self._work.start(lambda: previewer.fitted(name, values), self._on_fitted)
+            self._work.start(lambda: previewer.fitted(name, values), partial(self._on_fitted, name))
         else:
-            self._work.start(lambda: previewer.answer(name, values, plane), self._on_answer)
+            self._work.start(lambda: previewer.answer(name, values, plane), partial(self._on_answer, name))
 
-    def _on_fitted(self, method: Any) -> None:
-        self._show_lines(method.learnt(), method.classes_)
+    def _on_painted(self) -> None:
+        if REGISTRY[self.name].live:
+            self._put_result_aside()
 
-    def _on_answer(self, answer: Answer) -> None:
+    def _on_fitted(self, name: str, method: Any) -> None:
+        if name == self.name:
+            self._show_lines(method.learnt(), method.classes_)
+
+    def _on_answer(self, name: str, answer: Answer) -> None:
+        if name != self.name:
+            return
         self._show_lines(answer.learnt, answer.classes)
         if self.live.isChecked() and self._session.plane() == answer.pixels.plane and not self._session.shown:
-            self._session.show_preview(answer, answer.classes)
+            pixels = answer.pixels
+            self._session.show_preview(answer.labels, answer.classes, pixels.origin, factor=pixels.factor)
 
     def _show_lines(self, learnt: dict[str, Any], classes: ClassTable) -> None:
         thresholds = learnt.get("thresholds", [])
@@ -251,7 +299,9 @@ class MethodPanel(QWidget):
 
     def _check(self, *_: Any) -> None:
         """Say what is missing, or nothing; the estimate comes later."""
-        problem = self.form.error()
+        kind = REGISTRY[self.name]
+        problem = self.form.error() or lacking(kind) or (self.taught.missing() if kind.needs_labels else "")
+        self.models.can_save(not problem)
         name = self.output.text().strip()
         if not problem and not name:
             problem = "give the result a name"
@@ -259,14 +309,14 @@ class MethodPanel(QWidget):
             problem = f"there is a result {name} already; choose another name"
         self.run_button.setEnabled(not problem and self._session.scan is not None)
         self.try_button.setEnabled(self.run_button.isEnabled())
-        if problem:
-            self._beneath.setText(problem)
+        if problem or kind.needs_labels:
+            self._beneath.setText(problem or self.taught.taught_by())
         mark_bad(self._beneath, False)
 
     def _estimate(self) -> None:
         """In a thread: minutes, disk and memory of a run, from one timed block."""
         scan = self._session.scan
-        if scan is None or self._session.jobs.jobs or not self.run_button.isEnabled():
+        if scan is None or REGISTRY[self.name].needs_labels or self._session.jobs.jobs or not self.run_button.isEnabled():
             return
         name, values = self.name, self.form.values()
         wish = (str(scan.path), name, repr(values))
@@ -303,6 +353,9 @@ class MethodPanel(QWidget):
         if box is not None:
             output = actions.free_result_name(self._session, f"{self.name}-box")
             actions.segment(self._session, self.name, self.form.values(), output, box=box)
+
+    def _on_save_model(self, folder: Path) -> None:
+        actions.save_model(self._session, self.name, self.form.values(), folder)
 
     def resume(self) -> None:
         """Go on where a run that was ended stopped."""

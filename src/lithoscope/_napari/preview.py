@@ -83,7 +83,7 @@ class HistogramSamples:
     def slice_histograms(self, *, report: Report = silent) -> Sequence[Histogram]:
         return [self.grey]
 
-    def spread(self, edge: int, count: int) -> Iterator[Block]:
+    def spread(self, edge: int, count: int, halo: Triple = (0, 0, 0)) -> Iterator[Block]:
         """No blocks: the histogram is all there is."""
         return iter(())
 

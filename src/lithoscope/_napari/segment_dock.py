@@ -124,7 +124,12 @@ class SegmentDock(Dock):
 
     def _count(self) -> None:
         if not self.session.correcting:
-            self.session.painting.count(self.classes.show_counts)
+            self.session.painting.count(self._on_counts)
+
+    def _on_counts(self, counts: dict[int, int]) -> None:
+        if not self.session.correcting:
+            self.classes.show_counts(counts)
+            self.methods.taught.show_counts(counts)
 
     def _on_correct(self, name: str) -> None:
         if self.session.correcting and self.session.shown == name:

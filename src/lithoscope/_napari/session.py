@@ -13,16 +13,19 @@ from napari.layers import Layer
 from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 
 from lithoscope._napari import layers as ours
+from lithoscope._napari import looking
 from lithoscope._napari.background import Background, sentence
 from lithoscope._napari.keys import Keys
 from lithoscope._napari.layer_stack import LayerStack
 from lithoscope._napari.opening import Opened, corrections_of, opened, outdated, warm
 from lithoscope._napari.painting import Painting
-from lithoscope._napari.preview import Answer, Plane
+from lithoscope._napari.preview import Plane
+from lithoscope._napari.preview_layer import PreviewLayer
 from lithoscope._napari.worker_client import Job, WorkerClient
 from lithoscope.classes import ClassTable
 from lithoscope.errors import LithoscopeError
 from lithoscope.record import RunRecord
+from lithoscope.volume.box import Triple
 
 if TYPE_CHECKING:
     from lithoscope.volume.scan import Scan
@@ -49,6 +52,8 @@ class Session(QObject):
     results_changed = Signal()
     """A result came, went, or is shown or corrected now."""
     plane_changed = Signal()
+    closing = Signal()
+    """The window closes: threads end."""
     said = Signal(str, bool)
     """One sentence for the person; True when something went wrong."""
 
@@ -65,7 +70,8 @@ class Session(QObject):
         self.scan: Scan | None = None
         self.classes = ClassTable()
         self.result_classes = ClassTable()
-        self._previewed = ClassTable()
+        self.image: str | None = None
+        """The filtered image that methods work on; None for the scan itself."""
         self.readonly = ""
         """Who holds strokes that cannot be written here, or nothing."""
         self.unfinished: dict[str, RunRecord] = {}
@@ -75,6 +81,7 @@ class Session(QObject):
         self.correcting = False
         self.finish_in_background = False
         self._stack = LayerStack(self._viewer, self._keys.bind)
+        self._preview = PreviewLayer(self._stack)
         self.painting = Painting(self)
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.events.inserted.connect(self._on_inserted)
@@ -208,29 +215,22 @@ class Session(QObject):
     def plane(self) -> Plane | None:
         """The plane of the scan in view, or None in 3D and where the slider is beside the scan."""
         image = self.layer("image")
-        dims = self.viewer.dims
-        if image is None or self.scan is None or dims.ndisplay != 2:
-            return None
-        beyond = dims.ndim - 3
-        hidden = [axis - beyond for axis in dims.not_displayed if axis >= beyond]
-        if len(hidden) != 1:
-            return None
-        axis = hidden[0]
-        index = round(float(image.world_to_data(dims.point)[-3:][axis]))
-        return Plane(axis, index) if 0 <= index < self.scan.shape[axis] else None
+        return None if image is None or self.scan is None else looking.plane_in_view(self.viewer, image, self.scan)
 
-    def show_preview(self, answer: Answer, classes: ClassTable) -> None:
-        """Lay the answer over the plane in view."""
-        if self.scan is None:
-            return
-        layer = self.layer("preview")
-        if layer is None:
-            layer = ours.preview_layer(self.scan, classes)
-            self._stack.add("preview", layer)
-        elif classes != self._previewed:
-            layer.colormap = ours.colormap(classes)
-        self._previewed = classes
-        ours.show_plane(layer, answer.labels, answer.pixels.origin, answer.pixels.factor, self.scan.voxel)
+    def place_in_view(self) -> Triple:
+        """The voxel in the middle of the view, or 0, 0, 0 without a scan."""
+        image = self.layer("image")
+        return (0, 0, 0) if image is None or self.scan is None else looking.place_in_view(self.viewer, image, self.scan)
+
+    def go_to(self, place: Triple) -> None:
+        """Bring a voxel of the scan into the middle of the view."""
+        if (image := self.layer("image")) is not None:
+            looking.go_to(self.viewer, image, place)
+
+    def show_preview(self, labels: Any, classes: ClassTable, origin: Triple, **more: Any) -> None:
+        """Lay labels over the plane in view; see `PreviewLayer.show`."""
+        if self.scan is not None:
+            self._preview.show(self.scan, labels, classes, origin, **more)
 
     def hide_preview(self) -> None:
         """Take the preview away."""
@@ -383,6 +383,7 @@ class Session(QObject):
 
     def shut(self) -> None:
         """The window closes: everything painted is on disk, the worker is told."""
+        self.closing.emit()
         self.reading.close()
         self.jobs.close(finish=self.finish_in_background)
         self.painting.shut()

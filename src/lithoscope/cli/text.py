@@ -67,6 +67,8 @@ def _value(value: Any) -> str:
 
 def clean(answer: Json) -> str:
     """What each step changed, and where the result is."""
+    if "corrected" in answer:
+        return f"{answer['changed']} voxels of {answer['corrected']} corrected"
     rows = [("result", str(answer["output"])), ("seconds", f"{answer['seconds']:.2f}")]
     rows += [(step, f"{n} voxels changed") for step, n in zip(answer["parameters"]["steps"], answer["learnt"]["changed"], strict=True)]
     rows += [("note", note) for note in answer["notes"]]

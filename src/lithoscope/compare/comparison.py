@@ -15,7 +15,7 @@ from lithoscope.job import Progress, Report, silent
 from lithoscope.labels.results import delete, results
 from lithoscope.labels.samples import Taught
 from lithoscope.measure.agreement import flat_edge
-from lithoscope.parameters import configured
+from lithoscope.parameters import configured, parameters
 from lithoscope.record import now, versions
 from lithoscope.segmenters.base import REGISTRY
 from lithoscope.volume.blocks import blocks
@@ -23,7 +23,7 @@ from lithoscope.volume.scan import Scan
 from lithoscope.volume.store import write_json
 
 SCHEMA = 1
-METHODS = ("threshold", "otsu", "kmeans", "fuzzy", "forest", "unet", "dino", "dino:tuning=lora")
+METHODS = ("threshold", "otsu", "watershed", "kmeans", "fuzzy", "forest", "unet", "dino", "dino:tuning=lora")
 """What is compared unless told otherwise; a method that this installation lacks is named as missing."""
 
 Runner = Callable[[Protocol, Entry, str, Report], dict[str, Any]]
@@ -133,8 +133,9 @@ def _entries(methods: Sequence[str] | None, settings: Mapping[str, Mapping[str, 
 
 def _halo(entry: Entry) -> int:
     """How far a method looks; the strokes that are held back must be farther from all others than any method looks."""
-    # What a network looks at reaches far, but hardly at its rim.
-    if entry.method not in REGISTRY or not REGISTRY[entry.method].refitted:
+    kind = REGISTRY.get(entry.method)
+    # What a network looks at reaches far, but hardly at its rim; what learns from no strokes cannot learn from near ones.
+    if kind is None or not kind.needs_labels or not kind.refitted:
         return 0
     return max(configured(REGISTRY[entry.method], entry.given).halo())
 
@@ -147,6 +148,8 @@ def _line(scan: Scan, entry: Entry, protocols: Sequence[Protocol], output: str, 
     kind = REGISTRY[entry.method]
     line |= {"title": kind.title, "needs_labels": kind.needs_labels, "settings_given": dict(entry.given)}
     runs: list[dict[str, Any]] = []
+    if protocols[0].truth is not None and "seed" not in {p.name for p in parameters(kind)}:
+        protocols = protocols[:1]  # nothing about it is left to chance
     try:
         for number, protocol in enumerate(protocols):
             told = _part(report, number, len(protocols), "" if len(protocols) == 1 else f"seed {protocol.seed}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lithoscope.classes import ClassTable
-from lithoscope.errors import InputError, TakenError
+from lithoscope.errors import InputError, LockedError, TakenError
 from lithoscope.job import Progress, Report, silent
 from lithoscope.labels import results
 from lithoscope.labels.budget import check_disk
@@ -90,6 +90,42 @@ def clean(
     return record
 
 
+def clean_in_place(scan: "Scan", result: str, steps: Sequence[str | Step], *, report: Report = silent) -> int:
+    """Clean a result by correcting it: one stroke, undone as a whole; gives how many voxels it changed.
+
+    All steps are done before the first correction is written. When it is cancelled while it writes, what it wrote is taken back.
+    """
+    todo = [step if isinstance(step, Step) else parse_steps([step])[0] for step in steps] or parse_steps([])
+    if other := [str(step) for step in todo if step.name in ("merge", "renumber")]:
+        raise InputError(f"{', '.join(other)} changes the classes, which corrections cannot; clean into a new result")
+    found = results.open_result(scan, result)
+    flat = scan.separate_slices or scan.shape[0] == 1
+    place = Place(known_classes(scan, found.classes), scan.voxel, flat)
+    for step in todo:
+        meaning(step, place)
+    frame = frame_of(scan, found.box)
+    with corrected(scan, found) as labels, Scratch(scan) as scratch:
+        if labels.readonly:
+            raise LockedError(labels.holder or f"the corrections of {result} can only be read")
+        cleaned, _ = _run(labels, frame, scan.shard, todo, place, scratch, report)
+        count = 0
+        try:
+            with labels.stroke():
+                parts = blocks(frame, scan.shard)
+                for done, box in enumerate(parts):
+                    report(Progress(done, len(parts), "correcting"))
+                    new: Labels = np.asarray(cleaned[box.slices], np.uint8)
+                    changed = labels.read(box) != new
+                    if changed.any():
+                        labels.write(box, changed, new)
+                        count += int(np.count_nonzero(changed))
+        except BaseException:
+            if count:
+                labels.undo()
+            raise
+    return count
+
+
 def frame_of(scan: "Scan", box: Box) -> Box:
     """The part of a box in which labels can be: its faces are where components end."""
     view = scan.field_of_view
@@ -125,6 +161,7 @@ def apply(
         return target, _local(action, source, frame, edge, target, report)
     components = Components(source, frame, edge, action.keys, connectivity=action.connectivity, flat=flat, report=report)
     done = removal.remove(components, action.rule, target, to=action.to, report=report)
+    del components
     if not done.pending:
         return target, done.changed
     filled = scratch.array()

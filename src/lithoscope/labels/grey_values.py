@@ -12,7 +12,7 @@ from lithoscope.classes import ClassTable
 from lithoscope.job import Progress, Report, silent
 from lithoscope.segmenters.base import Block, Sample
 from lithoscope.volume.blocks import Array3D, read, spread
-from lithoscope.volume.box import Box
+from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.counting import Counter, levelwise
 from lithoscope.volume.histogram import Histogram
 from lithoscope.volume.images import histogram_of
@@ -48,14 +48,15 @@ class GreyValues:
         """The same slice by slice along z, each counted when it is asked for."""
         return SliceHistograms(self.scan, self.scan.array(self.image), report)
 
-    def spread(self, edge: int, count: int) -> Iterator[Block]:
+    def spread(self, edge: int, count: int, halo: Triple = (0, 0, 0)) -> Iterator[Block]:
         """Blocks spread over the scan, those without a voxel in the field of view left out."""
         array, window = self.scan.array(self.image), self.histogram().window()
         for box in spread(self.scan.box, edge, count):
             inside = self.scan.inside(box)
             if inside is None or inside.any():
-                core = box.within(box).slices
-                yield Block(read(array, box), core, window, box.start, inside, self.scan.voxel)
+                grown = box.grow(halo)
+                core = box.within(grown).slices
+                yield Block(read(array, grown), core, window, grown.start, self.scan.inside(grown), self.scan.voxel)
 
 
 class SliceHistograms(Sequence[Histogram]):

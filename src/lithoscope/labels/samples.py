@@ -114,9 +114,9 @@ class StrokeSamples:
         """The same, one for each z of the first scan."""
         return self._grey.slice_histograms(report=report)
 
-    def spread(self, edge: int, count: int) -> Iterator[Block]:
+    def spread(self, edge: int, count: int, halo: Triple = (0, 0, 0)) -> Iterator[Block]:
         """Blocks spread over the first scan."""
-        return self._grey.spread(edge, count)
+        return self._grey.spread(edge, count, halo)
 
 
 def score(method: Segmenter, samples: StrokeSamples) -> dict[str, Any]:

@@ -81,7 +81,8 @@ class GrainTable:
         ]
 
     def summary(self) -> dict[str, Any]:
-        """The whole in a few numbers: d10, d50 and d90 are of the volume, as sieves give them."""
+        """The whole in a few numbers: d10, d50 and d90 are of all by volume, as sieves give them; means leave out the cut ones."""
+        whole = ~self.cut if not self.cut.all() else self.cut
         order = np.argsort(self.diameter)
         below = np.cumsum(self.volume[order]) / self.volume.sum()
         at = {f"d{q}": float(self.diameter[order][np.searchsorted(below, q / 100 - 1e-12)]) for q in (10, 50, 90)}
@@ -89,10 +90,10 @@ class GrainTable:
             "grains": len(self),
             "cut": int(self.cut.sum()),
             "unit": self.unit,
-            "mean_diameter": float(self.diameter.mean()),
+            "mean_diameter": float(self.diameter[whole].mean()),
             **at,
-            "mean_sphericity": float(self.sphericity.mean()),
-            "mean_contacts": float(self.contacts.mean()),
+            "mean_sphericity": float(self.sphericity[whole].mean()),
+            "mean_contacts": float(self.contacts[whole].mean()),
         }
 
 

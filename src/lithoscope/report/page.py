@@ -105,7 +105,12 @@ def _cards(shown: Sequence[Shown], compared: Mapping[str, Any] | None) -> str:
     found = []
     first = shown[0].measured
     between = sections.interval(first["porosity_low"], first["porosity_high"])
-    found.append(sections.card(sections.share(first["porosity"]), "porosity", f"{first['result']}; {between}"))
+    if any(c.porosity for c in shown[0].classes):
+        found.append(sections.card(sections.share(first["porosity"]), "porosity", f"{first['result']}; {between}"))
+    else:
+        phase = max(first["phases"].values(), key=lambda phase: phase["voxels"])
+        between = sections.interval(phase["low"], phase["high"])
+        found.append(sections.card(sections.share(phase["fraction"]), phase["name"], f"{first['result']}; {between}"))
     if compared is not None and compared["best"] is not None:
         best = compared["methods"][0]
         found.append(sections.card(f"{best['mean_iou']:.3f}", "best mean IoU", f"{best['name']}, of {_count(compared)} methods"))

@@ -48,6 +48,8 @@ def phases(measured: Json, classes: ClassTable) -> str:
         volume = f"{phase['volume']:.4g} {unit}" if "volume" in phase else "–"
         name = swatch(classes[int(id)].colour, phase["name"])
         rows.append([name, share(phase["fraction"]), interval(phase["low"], phase["high"]), f"{phase['voxels']:,}", volume])
+    if not any(c.porosity for c in classes):
+        return table(["phase", "fraction", "95 % sampling interval", "voxels", "volume"], rows)
     pores = [share(measured["porosity"]), interval(measured["porosity_low"], measured["porosity_high"]), "", ""]
     rows.append(["porosity", *pores])
     return table(["phase", "fraction", "95 % sampling interval", "voxels", "volume"], rows)

@@ -14,6 +14,7 @@ SOURCES = {
     "several classes P.-S. Liao, T.-S. Chen, P.-C. Chung, J. Inf. Sci. Eng. 17, 713–727 (2001).",
     "kmeans": "S. P. Lloyd, Least squares quantization in PCM, IEEE Trans. Inf. Theory 28, 129–137 (1982).",
     "fuzzy": "J. C. Bezdek, R. Ehrlich, W. Full, FCM: the fuzzy c-means clustering algorithm, Comput. Geosci. 10, 191–203 (1984).",
+    "watershed": "F. Meyer, Topographic distance and watershed lines, Signal Process. 38, 113–125 (1994).",
     "forest": "L. Breiman, Random forests, Mach. Learn. 45, 5–32 (2001).",
     "unet": "O. Ronneberger, P. Fischer, T. Brox, U-Net, MICCAI 2015, 234–241.",
     "dino": "M. Oquab et al., DINOv2: learning robust visual features without supervision, TMLR (2024).",

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from lithoscope.classes import ClassTable
 from lithoscope.job import Report, silent
 from lithoscope.segmenters.base import Block, Sample
-from lithoscope.volume.blocks import spread
-from lithoscope.volume.box import Box
+from lithoscope.volume.blocks import read, spread
+from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.counting import Counter, levelwise
 from lithoscope.volume.histogram import Histogram
 
@@ -40,14 +40,15 @@ class ArraySamples:
         inside = [None] * len(self.image) if self.inside is None else self.inside
         return [_counted(plane[None], None if known is None else known[None]) for plane, known in zip(self.image, inside, strict=True)]
 
-    def spread(self, edge: int, count: int) -> Iterator[Block]:
+    def spread(self, edge: int, count: int, halo: Triple = (0, 0, 0)) -> Iterator[Block]:
         """Blocks spread over the image."""
         low, high = self.histogram().window()
         z, y, x = self.image.shape
         for box in spread(Box.whole((z, y, x)), edge, count):
-            inside = None if self.inside is None else self.inside[box.slices]
-            core = box.within(box).slices
-            yield Block(image=self.image[box.slices], core=core, window=(low, high), origin=box.start, inside=inside)
+            grown = box.grow(halo)
+            inside = None if self.inside is None else read(self.inside, grown)
+            core = box.within(grown).slices
+            yield Block(image=read(self.image, grown), core=core, window=(low, high), origin=grown.start, inside=inside)
 
 
 def _counted(image: npt.NDArray[Any], inside: npt.NDArray[np.bool_] | None) -> Histogram:

@@ -7,6 +7,7 @@ settings; what `fit` learns ends in an underscore.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
@@ -86,8 +87,8 @@ class Samples(Protocol):
         """The same, one for each z of the scan."""
         ...
 
-    def spread(self, edge: int, count: int) -> Iterator[Block]:
-        """Up to `count` blocks of `edge` voxels an axis, without halo, spread over what is to be segmented; always the same ones."""
+    def spread(self, edge: int, count: int, halo: tuple[int, int, int] = (0, 0, 0)) -> Iterator[Block]:
+        """Up to `count` blocks with cores of `edge` voxels an axis, spread over what is to be segmented; always the same ones."""
         ...
 
 
@@ -101,6 +102,10 @@ class Segmenter(ABC):
     """What the docks call it."""
     summary: ClassVar[str]
     """One line of what it does and when to use it."""
+    modules: ClassVar[tuple[str, ...]] = ()
+    """Modules of the extra `networks` that it cannot do without."""
+    live: ClassVar[bool] = False
+    """Whether it is taught by strokes, and answers for a plane, within a moment: it is previewed while somebody paints."""
     needs_labels: ClassVar[bool] = False
     refitted: ClassVar[bool] = True
     """Whether, once scored on the strokes held out, it is taught again with all of them; networks choose their weights by them."""
@@ -176,6 +181,12 @@ def register(method: type[AnySegmenter]) -> type[AnySegmenter]:
         raise ValueError(f"two segmenters are named {method.name}")
     REGISTRY[method.name] = method
     return method
+
+
+def lacking(method: type[Segmenter]) -> str:
+    """What must be installed before this method can be used, in words; empty when nothing lacks."""
+    absent = [module for module in method.modules if find_spec(module) is None]
+    return f"{method.title} needs {' and '.join(absent)}, not installed yet: pip install 'lithoscope[networks]'" if absent else ""
 
 
 def segmenter(name: str) -> type[Segmenter]:

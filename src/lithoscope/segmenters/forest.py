@@ -7,9 +7,7 @@ measurement (benchmarks/forest_accuracy.py): sigma 16 harms both, sigma 8 the re
 It takes large scales from a coarser grid.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -21,7 +19,8 @@ from lithoscope.features.base import Extractor
 from lithoscope.features.filters import FilterBank, Kind
 from lithoscope.job import Progress, Report, silent
 from lithoscope.parameters import parameter
-from lithoscope.segmenters.base import Block, Labels, Samples, Scores, Segmenter, register
+from lithoscope.segmenters.bank_pieces import pieces
+from lithoscope.segmenters.base import Block, Labels, Samples, Scores, Segmenter, lacking, register
 from lithoscope.segmenters.linear import Linear
 from lithoscope.segmenters.strokes import Chosen, balanced, gathered
 from lithoscope.segmenters.trees import Trees
@@ -38,8 +37,6 @@ SMOOTH = 2 / 3
 SCALES = {"fast": (1.0, 2.0, 4.0, 8.0), "published": (1.0, 2.0, 4.0, 8.0, 16.0)}
 SHARE = {"fast": 0.3, "published": 0.1}
 """The part of the learnt voxels that each tree sees."""
-SLAB = 8
-"""Planes answered at a time when filters run within planes."""
 
 
 @register
@@ -50,6 +47,8 @@ class Forest(Segmenter):
     name: ClassVar[str] = "forest"
     title: ClassVar[str] = "Forest"
     summary: ClassVar[str] = "Learns from a few strokes what each class looks like at several scales; the answer follows every stroke."
+    modules: ClassVar[tuple[str, ...]] = ("torch",)
+    live: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = True
 
     preset: Literal["fast", "published"] = parameter(
@@ -166,7 +165,7 @@ class Forest(Segmenter):
             raise self.unfitted()
         found = np.full((len(self.table_), *block.image.shape), 1 / len(self.table_), np.float32)
         core = found[(slice(None), *block.core)]
-        for planes, values in self._pieces(block):
+        for planes, values in pieces(self.bank, block):
             core[:, planes] = self.certainties(values.flatten(1)).reshape(-1, *values.shape[1:]).numpy()
         return found
 
@@ -175,29 +174,10 @@ class Forest(Segmenter):
             raise self.unfitted()
         found = np.ones(block.image.shape, np.uint8)
         core = found[block.core]
-        for planes, values in self._pieces(block):
+        for planes, values in pieces(self.bank, block):
             best = np.argmax(self.certainties(values.flatten(1)).numpy(), axis=0)
             core[planes] = (best + 1).astype(np.uint8).reshape(values.shape[1:])
         return found
-
-    def _pieces(self, block: Block) -> Iterator[tuple[slice, "Tensor"]]:
-        """The features of the core, a few planes at a time: (planes of the core, (channels, planes, y, x))."""
-        import torch
-
-        bank = self.bank
-        if block.source is not None:
-            features = block.features(bank)[(slice(None), *block.core)]
-            yield slice(0, features.shape[1]), torch.from_numpy(np.ascontiguousarray(features, np.float32))
-            return
-        z, y, x = block.core
-        step = z.stop - z.start if 0 in bank.axes else SLAB
-        for top in range(z.start, z.stop, step):
-            bottom = min(top + step, z.stop)
-            image, core, origin = block.image, block.core, block.origin
-            if 0 not in bank.axes:
-                image, core, origin = image[top:bottom], (slice(0, bottom - top), y, x), (origin[0] + top, origin[1], origin[2])
-            for planes, values in bank.prepare(image, block.window, core, origin=origin).pieces():
-                yield slice(top - z.start + planes.start, top - z.start + planes.stop), values
 
     def learnt(self) -> dict[str, Any]:
         if self.trees_ is None:
@@ -234,8 +214,8 @@ class Forest(Segmenter):
 
 
 def _check_torch() -> None:
-    if find_spec("torch") is None:
-        raise InputError("the forest needs torch, which is not installed: pip install 'lithoscope[networks]'")
+    if words := lacking(Forest):
+        raise InputError(words)
 
 
 def _smooth_one(name: str, scales: list[str]) -> bool:

@@ -73,6 +73,7 @@ class UNet(Segmenter):
     name: ClassVar[str] = "unet"
     title: ClassVar[str] = "UNet"
     summary: ClassVar[str] = "A network that learns shapes and textures from strokes on a few slices; minutes without a GPU when light."
+    modules: ClassVar[tuple[str, ...]] = ("torch",)
     needs_labels: ClassVar[bool] = True
     refitted: ClassVar[bool] = False
 

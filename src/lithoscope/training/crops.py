@@ -27,10 +27,7 @@ def windowed(image: npt.NDArray[Any], window: tuple[float, float]) -> npt.NDArra
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A labelled block: image (z, y, x) of native dtype, labels and held likewise, and the image's window.
-
-    Planes of it are looked at across each of `across`; () stands for looking in space.
-    """
+    """A labelled block: image (z, y, x) of native dtype, labels and held likewise, and the image's window."""
 
     image: npt.NDArray[Any]
     labels: npt.NDArray[np.uint8]
@@ -58,7 +55,8 @@ class Batch:
 
 @dataclass(eq=False)
 class Crops:
-    """Batches of crops around strokes. `side` is (z, y, x) with 1 across planes; `channels` neighbouring planes are channels.
+    """Batches of crops of edge `side` around strokes: cubes when in `space`, else planes across one of the axes `across`, of which
+    `channels` neighbours are channels.
 
     Every class is met as often as the others, every stroked block as often as it has voxels of it.
     """

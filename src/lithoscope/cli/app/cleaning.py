@@ -16,6 +16,7 @@ def clean(
     *,
     step: Many = None,
     output: str | None = None,
+    correct: bool = False,
     overwrite: bool = False,
     common: Common = COMMON,
 ) -> None:
@@ -34,10 +35,13 @@ def clean(
         a ball. merge=2+3: into one class. renumber: as 1, 2, 3. Options behind a comma: class=1+2, connectivity=26, to=2.
     output
         Name of the new result; the result's name with "cleaned" behind it if not given.
+    correct
+        Correct the result itself instead of making a new one; undone as a whole in the window.
     overwrite
         Replace a result of that name.
     """
-    run("clean", text.clean, common, f"clean {result}", scan=scan, result=result, steps=step or [], output=output, overwrite=overwrite)
+    given = {"scan": scan, "result": result, "steps": step or [], "output": output, "correct": correct, "overwrite": overwrite}
+    run("clean", text.clean, common, f"clean {result}", **given)
 
 
 @app.command

@@ -10,13 +10,26 @@ Json = dict[str, Any]
 
 
 def clean(
-    scan: str, result: str, *, steps: Sequence[str], output: str | None = None, overwrite: bool = False, report: Report = silent
+    scan: str,
+    result: str,
+    *,
+    steps: Sequence[str],
+    output: str | None = None,
+    correct: bool = False,
+    overwrite: bool = False,
+    report: Report = silent,
 ) -> Json:
-    """Clean a result step by step into another; answers with the run record."""
+    """Clean a result step by step into another, and answer with the run record; or `correct` it, and answer with what changed."""
+    from lithoscope.errors import InputError
     from lithoscope.labels.clean import clean as run
+    from lithoscope.labels.clean import clean_in_place
     from lithoscope.volume.scan import Scan
 
     opened = Scan.open(Path(scan))
+    if correct:
+        if output is not None:
+            raise InputError("corrections go to the result itself; leave --output out, or --correct")
+        return {"corrected": result, "steps": list(steps), "changed": clean_in_place(opened, result, list(steps), report=report)}
     return run(opened, result, list(steps), output=output or f"{result} cleaned", overwrite=overwrite, report=report).to_json()
 
 

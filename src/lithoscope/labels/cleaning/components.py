@@ -21,6 +21,8 @@ Keys = Callable[[Labels], Labels]
 
 REACH = {6: 1, 18: 2, 26: 3}
 """In how many axes neighbours may differ."""
+KEPT = 512 << 20
+"""Bytes of labelled blocks that are kept rather than labelled again."""
 OPEN = 64
 """The bit of a component's `faces` that says it holds voxels that nobody labelled."""
 
@@ -60,11 +62,13 @@ class Components:
     ) -> None:
         self.source, self.frame, self.edge = source, frame, edge
         self.boxes = blocks(frame, edge)
-        self.seen = np.zeros(256, np.int64)
-        """Voxels of each label of the source."""
+        self.seen = np.zeros(256, np.bool_)
+        """Which labels the source holds."""
         self.flat = flat
         self._keys, self._connectivity = keys, connectivity
         self._first: list[int] = []
+        self._kept: dict[int, _Labelled] = {}
+        self._room = KEPT
         self._join(report, message)
 
     def __iter__(self) -> Iterator[Part]:
@@ -85,42 +89,35 @@ class Components:
     def part(self, index: int) -> Part:
         """The components of a block, by its place in `boxes`."""
         box = self.boxes[index]
-        labels, numbers, keys = self._labelled(box)
-        sizes = np.bincount(numbers.reshape(-1), minlength=len(keys)).astype(np.int64)
-        faces = self._touched(box, labels, numbers, len(keys))
-        crossing = np.full(len(keys), -1, np.int64)
-        reaching = self._reaching(box, numbers)
+        found = self._kept.get(index) or self._labelled(box)
+        sizes, faces = found.sizes.copy(), self._touched(box, found)
+        crossing = np.full(len(found.keys), -1, np.int64)
+        reaching = self._reaching(box, found.numbers)
         whole = self._whole[self._first[index] : self._first[index] + len(reaching)]
         crossing[reaching] = whole
         sizes[reaching], faces[reaching] = self.sizes[whole], self.faces[whole]
-        sizes[0] = 0
-        return Part(index, box, labels, numbers, keys, sizes, faces, crossing)
+        return Part(index, box, found.labels, found.numbers, found.keys, sizes, faces, crossing)
 
-    def _labelled(self, box: Box) -> tuple[Labels, npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
+    def _labelled(self, box: Box) -> "_Labelled":
         import cc3d
 
         labels: Labels = np.ascontiguousarray(read(self.source, box), np.uint8)
-        keys = self._keys(labels)
-        wide: npt.NDArray[Any] = keys
+        keys: npt.NDArray[Any] = self._keys(labels)
         if self.flat:
-            wide = keys.astype(np.uint16)
-            wide[(box.start[0] + 1) % 2 :: 2][keys[(box.start[0] + 1) % 2 :: 2] > 0] += 256
-        numbers, count = cc3d.connected_components(wide, connectivity=self._connectivity, return_N=True, out_dtype=np.uint32)
-        table = np.zeros(count + 1, np.uint8)
-        table[numbers.reshape(-1)] = keys.reshape(-1)
-        table[0] = 0
-        return labels, numbers, table
+            keys = keys.astype(np.uint16)
+            odd = slice((box.start[0] + 1) % 2, None, 2)
+            keys[odd][keys[odd] > 0] += 256
+        numbers, count = cc3d.connected_components(keys, connectivity=self._connectivity, return_N=True, out_dtype=np.uint32)
+        return _Labelled.of(labels, numbers, self._keys, count)
 
-    def _touched(self, box: Box, labels: Labels, numbers: npt.NDArray[np.uint32], count: int) -> npt.NDArray[np.uint8]:
+    def _touched(self, box: Box, found: "_Labelled") -> npt.NDArray[np.uint8]:
         """Which faces of the frame each of a block's components touches within the block."""
-        faces = np.zeros(count, np.uint8)
+        faces = np.zeros(len(found.keys), np.uint8)
+        faces[found.bare] = OPEN
         for axis in range(3):
             for side, (a, b) in enumerate(((box.start, self.frame.start), (box.stop, self.frame.stop))):
                 if a[axis] == b[axis]:
-                    faces[np.unique(np.take(numbers, -side, axis))] |= np.uint8(1 << (2 * axis + side))
-        bare = labels == 0
-        if bare.any():
-            faces[np.unique(numbers[bare])] |= np.uint8(OPEN)
+                    faces[np.unique(np.take(found.numbers, -side, axis))] |= np.uint8(1 << (2 * axis + side))
         faces[0] = 0
         return faces
 
@@ -141,21 +138,24 @@ class Components:
         total = 0
         for done, box in enumerate(self.boxes):
             report(Progress(done, len(self.boxes), message))
-            labels, numbers, table = self._labelled(box)
-            self.seen += np.bincount(labels.reshape(-1), minlength=256)
-            reaching = self._reaching(box, numbers)
+            found = self._labelled(box)
+            self.seen |= found.seen
+            reaching = self._reaching(box, found.numbers)
             self._first.append(total)
-            sizes.append(np.bincount(numbers.reshape(-1), minlength=len(table))[reaching].astype(np.int64))
-            faces.append(self._touched(box, labels, numbers, len(table))[reaching])
-            keys.append(table[reaching])
-            known = np.zeros(len(table), np.uint32)
+            sizes.append(found.sizes[reaching])
+            faces.append(self._touched(box, found)[reaching])
+            keys.append(found.keys[reaching])
+            known = np.zeros(len(found.keys), np.uint32)
             known[reaching] = np.arange(total + 1, total + 1 + len(reaching))
             total += len(reaching)
-            sides = [Looked(numbers, known), Looked(numbers, table)]
+            sides = [Looked(found.numbers, known), Looked(found.numbers, found.keys)]
             for (here, own), (there, other) in front.meet(box, sides, REACH[self._connectivity]):
                 same = (own == other) & (own > 0)
                 pairs.append(_distinct(here[same], there[same]))
             front.push(box, sides)
+            if found.nbytes <= self._room:
+                self._kept[done] = found
+                self._room -= found.nbytes
         self._whole = _joined(total, np.concatenate(pairs, axis=1))
         count = int(self._whole.max()) + 1 if total else 0
         self.sizes = np.bincount(self._whole, np.concatenate(sizes), count).astype(np.int64)
@@ -163,6 +163,38 @@ class Components:
         np.bitwise_or.at(self.faces, self._whole, np.concatenate(faces))
         self.keys = np.zeros(count, np.uint8)
         self.keys[self._whole] = np.concatenate(keys)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Labelled:
+    """A block labelled by itself: the key and the voxels of each of its components, those that hold bare voxels, and labels seen."""
+
+    labels: Labels
+    numbers: npt.NDArray[np.uint32]
+    keys: npt.NDArray[np.uint8]
+    sizes: npt.NDArray[np.int64]
+    bare: npt.NDArray[np.uint32]
+    seen: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, labels: Labels, numbers: npt.NDArray[np.uint32], keys: Keys, count: int) -> "_Labelled":
+        """What is known of components 1 … count; counted by runs of equal voxels, of which there are far fewer than voxels."""
+        flat, named = labels.reshape(-1), numbers.reshape(-1)
+        starts = np.flatnonzero((flat[1:] != flat[:-1]) | (named[1:] != named[:-1])) + 1
+        starts = np.concatenate([np.zeros(1, starts.dtype), starts])
+        lengths = np.diff(starts, append=flat.size)
+        flat, named = flat[starts], named[starts]
+        table = np.zeros(count + 1, np.uint8)
+        table[named] = keys(flat)
+        sizes = np.bincount(named, lengths, count + 1).astype(np.int64)
+        table[0] = sizes[0] = 0
+        seen = np.zeros(256, np.bool_)
+        seen[flat] = True
+        return cls(labels, numbers, table, sizes, np.unique(named[flat == 0]), seen)
+
+    @property
+    def nbytes(self) -> int:
+        return self.labels.nbytes + self.numbers.nbytes + self.sizes.nbytes
 
 
 def _distinct(here: npt.NDArray[np.uint32], there: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:

@@ -137,7 +137,7 @@ def remove(components: Components, rule: Rule, target: Target, *, to: int | None
                 reaching = part.crossing >= 0
                 classes[reaching] = filling[part.crossing[reaching]]
                 inner = np.flatnonzero(gone & ~reaching)
-                classes[inner] = _fill_within(part, inner, np.where(where, np.uint8(0), labels), components.flat)
+                classes[inner] = _fill_within(part, inner, np.where(where, np.uint8(0), labels), components.seen, components.flat)
             labels = np.where(where, classes[part.numbers], labels)
             changed += int(np.count_nonzero(labels != part.labels))
             pending = pending or bool((labels[where] == PENDING).any())
@@ -193,13 +193,13 @@ def _first_voxels(part: Part, frame: Box) -> npt.NDArray[np.int64]:
     return np.asarray(((z + a) * frame.shape[1] + y + b) * frame.shape[2] + x + c, np.int64)
 
 
-def _fill_within(part: Part, inner: npt.NDArray[np.int64], kept: Labels, flat: bool) -> Labels:
+def _fill_within(part: Part, inner: npt.NDArray[np.int64], kept: Labels, seen: npt.NDArray[np.bool_], flat: bool) -> Labels:
     """What touches the components `inner`, which lie wholly within the block, most; `kept` are the labels that stay."""
     if not inner.size:
         return np.zeros(0, np.uint8)
     table = np.zeros(len(part.keys), np.uint32)
     table[inner] = np.arange(1, len(inner) + 1)
-    counts = _Contacts(len(inner), np.bincount(kept.reshape(-1), minlength=256), flat=flat)
+    counts = _Contacts(len(inner), seen, flat=flat)
     counts.add_block(table[part.numbers], kept)
     return counts.most()
 
@@ -230,7 +230,7 @@ def _crossing_fill(components: Components, rule: Rule, report: Report) -> Labels
 class _Contacts:
     """How many faces each of `count` removed components, numbered from 1, shares with voxels of each class."""
 
-    def __init__(self, count: int, seen: npt.NDArray[np.int64], *, flat: bool) -> None:
+    def __init__(self, count: int, seen: npt.NDArray[np.bool_], *, flat: bool) -> None:
         self._flat = flat
         present = np.flatnonzero(seen)
         self._classes = present[(present > 0) & (present < PENDING)].astype(np.uint8)

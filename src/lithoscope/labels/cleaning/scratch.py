@@ -21,7 +21,7 @@ class Scratch:
     def __init__(self, scan: "Scan") -> None:
         self._scan = scan
         self._folder = scan.sidecar / "cache" / f"job-{uuid.uuid4()}"
-        self._made: dict[int, Path] = {}
+        self._made: list[tuple[Any, Path]] = []
 
     def array(self, dtype: Any = np.uint8) -> "zarr.Array[Any]":
         """A new array (z, y, x) of zeros."""
@@ -30,14 +30,14 @@ class Scratch:
         with storage_errors(path):
             self._folder.mkdir(parents=True, exist_ok=True)
         made = create_array(path, self._scan.shape, dtype, chunks=layout.chunks()[0], shards=layout.shard, kind="labels")
-        self._made[id(made)] = path
+        self._made.append((made, path))
         return made
 
     def drop(self, array: Any) -> None:
         """Remove an array that nobody reads any more; others than its own are left alone."""
-        path = self._made.get(id(array))
-        if path is not None:
-            shutil.rmtree(path, ignore_errors=True)
+        for made, path in self._made:
+            if made is array:
+                shutil.rmtree(path, ignore_errors=True)
 
     def __enter__(self) -> "Scratch":
         return self

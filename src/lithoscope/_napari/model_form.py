@@ -1,0 +1,118 @@
+"""Keeping what was taught as a model, and segmenting by a model that was kept."""
+
+from pathlib import Path
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QFileDialog, QLineEdit, QWidget
+
+from lithoscope._napari import actions
+from lithoscope._napari.look import button, column, mark_bad, row, text
+from lithoscope._napari.session import Session
+
+
+class ModelForm(QWidget):
+    """Two buttons, and below them the form of the one that was pressed."""
+
+    save = Signal(object)
+    """Keep the method, as it is taught now, in this folder."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._dialog: QFileDialog | None = None
+        self.save_button = button("Save model…", "Save what was learnt as a model", "Keep what was learnt, to use it on other scans")
+        self.apply_button = button("Apply a model…", "Segment by a model that was saved", "Segment this scan by a model that was saved")
+        self.folder = QLineEdit()
+        self.folder.setAccessibleName("Folder of the new model")
+        self._save = button("Save", "Teach the method and save the model")
+        self.known = QComboBox()
+        self.known.setAccessibleName("Model")
+        self.known.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self._other = button("Other…", "Choose the folder of another model")
+        self._apply = button("Apply", "Segment the volume by this model")
+        self._note = text(muted=True)
+        self._saving, self._applying = QWidget(), QWidget()
+        self._saving.setLayout(row(self.folder, self._save))
+        self._applying.setLayout(row(self.known, self._other, self._apply))
+        for part in (self.save_button, self.apply_button):
+            part.setCheckable(True)
+        self.setLayout(column(row(self.save_button, self.apply_button, 1), self._saving, self._applying, self._note, spacing=4))
+        self.save_button.clicked.connect(self._on_save_button)
+        self.apply_button.clicked.connect(self._on_apply_button)
+        self.folder.textChanged.connect(self._check)
+        self._save.clicked.connect(self._on_save)
+        self._other.clicked.connect(self._on_other)
+        self._apply.clicked.connect(self._on_apply)
+        self.close_forms()
+
+    def close_forms(self) -> None:
+        """Show the two buttons alone."""
+        for part in (self.save_button, self.apply_button):
+            part.setChecked(False)
+        self._unfold()
+
+    def can_save(self, able: bool) -> None:
+        """Whether there is something to be learnt."""
+        self.save_button.setEnabled(able)
+
+    def _unfold(self) -> None:
+        self._saving.setVisible(self.save_button.isChecked())
+        self._applying.setVisible(self.apply_button.isChecked())
+        self._check()
+
+    def _on_save_button(self, on: bool) -> None:
+        self.apply_button.setChecked(False)
+        scan = self._session.scan
+        if on and scan is not None:
+            folder, n = actions.models_folder(scan.sidecar), 1
+            while (folder / f"{scan.name}-{n}").exists():
+                n += 1
+            self.folder.setText(str(folder / f"{scan.name}-{n}"))
+            self.folder.setCursorPosition(len(self.folder.text()))
+        self._unfold()
+
+    def _on_apply_button(self, on: bool) -> None:
+        self.save_button.setChecked(False)
+        if on:
+            self.known.clear()
+            for folder in actions.models(self._session):
+                self.known.addItem(folder.name, folder)
+        self._unfold()
+
+    def _check(self, *_: object) -> None:
+        words, bad = "", False
+        if self.save_button.isChecked():
+            folder = Path(self.folder.text()).expanduser()
+            bad = not self.folder.text().strip() or folder.exists()
+            words = f"{folder.name} exists already; choose another name" if bad else "taught by the strokes of this scan, as they are now"
+            self._save.setEnabled(not bad)
+            self.folder.setToolTip(self.folder.text())
+        elif self.apply_button.isChecked():
+            self._apply.setEnabled(self.known.count() > 0)
+            words = "" if self.known.count() else "no model is kept with this scan; Other… takes one from elsewhere"
+        self._note.setText(words)
+        self._note.setVisible(bool(words))
+        mark_bad(self._note, bad)
+
+    def _on_save(self) -> None:
+        self.save.emit(Path(self.folder.text()).expanduser())
+        self.close_forms()
+
+    def _on_other(self) -> None:
+        dialog = QFileDialog(self, "The folder of a model")
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setModal(False)
+        dialog.fileSelected.connect(self._on_chosen)
+        self._dialog = dialog
+        dialog.show()
+
+    def _on_chosen(self, folder: str) -> None:
+        self.known.addItem(Path(folder).name, Path(folder))
+        self.known.setCurrentIndex(self.known.count() - 1)
+        self._check()
+
+    def _on_apply(self) -> None:
+        folder = self.known.currentData()
+        if folder is not None:
+            actions.apply_model(self._session, folder, actions.free_result_name(self._session, folder.name))
+            self.close_forms()

@@ -1,0 +1,42 @@
+"""The layer of the plane in view as a method sees it: made when there is something to show, repainted after that."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from lithoscope._napari import layers as ours
+from lithoscope._napari.layer_stack import LayerStack
+from lithoscope.classes import ClassTable
+from lithoscope.volume.box import Triple
+
+if TYPE_CHECKING:
+    from lithoscope.volume.scan import Scan
+
+
+class PreviewLayer:
+    """At most one layer of the stack."""
+
+    def __init__(self, stack: LayerStack) -> None:
+        self._stack = stack
+        self._look: tuple[ClassTable, bool] | None = None
+
+    def show(
+        self,
+        scan: "Scan",
+        labels: npt.NDArray[np.uint8],
+        classes: ClassTable,
+        origin: Triple,
+        factor: Triple = (1, 1, 1),
+        certainty: npt.NDArray[np.float32] | None = None,
+    ) -> None:
+        """Lay labels (z, y, x; one thick) over the plane at `origin`; with `certainty`, as large, they glare the more the less it is."""
+        layer, look = self._stack.get("preview"), (classes, certainty is not None)
+        if layer is None:
+            layer, self._look = ours.preview_layer(scan), None
+            self._stack.add("preview", layer)
+        if look != self._look:
+            layer.colormap = ours.colormap(classes) if certainty is None else ours.certainty_colormap(classes)
+        self._look = look
+        shown = labels if certainty is None else ours.shaded(labels, certainty, classes)
+        ours.show_plane(layer, shown, origin, factor, scan.voxel)
