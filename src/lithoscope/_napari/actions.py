@@ -92,8 +92,8 @@ def _segment(session: Session, arguments: Mapping[str, Any], output: str) -> Job
         return None
     path = scan.path
     asked = {"scans": [str(path)], "output": output, **arguments}
-    if session.image is not None:
-        asked["image"] = session.image
+    if session.images.chosen is not None:
+        asked["image"] = session.images.chosen
 
     def finished(job: Job) -> None:
         if session.scan is not None and session.scan.path == path:
@@ -105,12 +105,27 @@ def _segment(session: Session, arguments: Mapping[str, Any], output: str) -> Job
     return session.run("segment", asked, f"{output} of {scan.name}", finished)
 
 
+def filter_image(session: Session, method: str, settings: Mapping[str, Any], output: str) -> None:
+    """Make a filtered image of the scan, or of the image that is chosen; it is chosen when it is there."""
+    scan = session.scan
+    if scan is None:
+        return
+    arguments = {"scan": str(scan.path), "method": method, "settings": plain(settings), "output": output, "image": session.images.chosen}
+
+    def finished(job: Job) -> None:
+        if session.scan is scan and job.state == "done":
+            session.images.choose(output)
+            session.images.changed.emit()
+
+    session.run("filter", arguments, f"{output} image of {scan.name}", finished)
+
+
 def save_model(session: Session, method: str, settings: Mapping[str, Any], folder: Path) -> None:
     """Teach a method by the strokes of the scan, in the worker, and keep it as a model."""
     if session.scan is not None:
         arguments = {"scans": [str(session.scan.path)], "method": method, "settings": plain(settings), "model": str(folder)}
-        if session.image is not None:
-            arguments["image"] = session.image
+        if session.images.chosen is not None:
+            arguments["image"] = session.images.chosen
         session.run("train", arguments, f"model {folder.name}")
 
 

@@ -37,7 +37,7 @@ class Keys:
 
     def contours(self, _: Any) -> None:
         """Show the overlay as contours, or filled again."""
-        overlays = self._session.overlays()
+        overlays = [layer for layer in self._session.overlays() if hasattr(layer, "contour")]
         thickness = 0 if any(layer.contour for layer in overlays) else CONTOUR
         for layer in overlays:
             if layer is not self._session.layer("strokes"):

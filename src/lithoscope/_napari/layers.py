@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 
 from lithoscope._napari.journalled import Journal
@@ -138,7 +138,13 @@ def preview_layer(scan: "Scan") -> Labels:
     )
 
 
-def show_plane(layer: Labels, labels: npt.NDArray[np.uint8], origin: Sequence[int], factor: Sequence[int], voxel: Voxel | None) -> None:
+def grey_layer(scan: "Scan", values: npt.NDArray[Any], limits: tuple[float, float]) -> Image:
+    """One plane (z, y, x; one thick) of grey values, moved along with the slider."""
+    metadata = {KEY: {"kind": "preview", "path": str(scan.path)}}
+    return Image(values, name=layer_name(scan.name, "preview"), metadata=metadata, contrast_limits=limits, **placed(scan.voxel))
+
+
+def show_plane(layer: Layer, labels: npt.NDArray[Any], origin: Sequence[int], factor: Sequence[int], voxel: Voxel | None) -> None:
     """Lay `labels` (z, y, x; one thick) at voxel `origin` of the scan, each of its voxels `factor` of the scan's."""
     size = np.asarray(placed(voxel)["scale"], float)
     scale, place = size * factor, size * (np.asarray(origin) + (np.asarray(factor) - 1) / 2)

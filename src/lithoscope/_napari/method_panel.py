@@ -108,7 +108,7 @@ class MethodPanel(QWidget):
         self.plot.moved.connect(self._on_lines)
         self._more.clicked.connect(self._on_more)
         self._fewer.clicked.connect(self._on_fewer)
-        self.live.toggled.connect(self._on_live)
+        self.live.toggled.connect(self.update_preview)
         self.output.textEdited.connect(self._check)
         self.run_button.clicked.connect(self.run)
         self.try_button.clicked.connect(self.try_on_a_box)
@@ -117,6 +117,7 @@ class MethodPanel(QWidget):
         self.taught.learnt.connect(self._check)
         self.models.save.connect(self._on_save_model)
         session.painting.painted.connect(self._on_painted)
+        session.images.changed.connect(self._on_image)
         session.plane_changed.connect(self.update_preview)
         session.results_changed.connect(self._on_results)
         session.jobs.finished.connect(self._on_finished)
@@ -130,16 +131,22 @@ class MethodPanel(QWidget):
 
     def on_scan(self) -> None:
         """Another scan is open, or none."""
-        scan = self._session.scan
-        self._previewer = None if scan is None else Previewer(scan)
         self._last = next(((r.method, dict(r.parameters), n) for n, r in self._session.unfinished.items() if r.method in REGISTRY), None)
         self._offer_resume()
         self.taught.on_scan()
         self.models.close_forms()
-        self.plot.show_histogram(None if scan is None else scan.histogram)
+        self._on_image()
         self._remembered.pop(BY_HAND, None)
         self._propose_name()
         self._on_method()
+
+    def _on_image(self) -> None:
+        """Another image of the scan is chosen: other grey values."""
+        scan, images = self._session.scan, self._session.images
+        self._previewer = None if scan is None else Previewer(scan, images.chosen)
+        self.plot.show_histogram(None if scan is None else images.histogram)
+        self._estimated = ()
+        self.update_preview()
 
     @property
     def name(self) -> str:
@@ -237,7 +244,7 @@ class MethodPanel(QWidget):
 
     # --- preview ------------------------------------------------------------------------------------------------------
 
-    def update_preview(self) -> None:
+    def update_preview(self, *_: Any) -> None:
         """Ask for what the method says of the plane in view."""
         self._check()
         previewer, plane = self._previewer, self._session.plane()
@@ -250,8 +257,10 @@ class MethodPanel(QWidget):
             self._beneath.setText(str(error))
             return
         name, kind = self.name, REGISTRY[self.name]
-        shows = self.live.isChecked() and plane is not None and not self._session.shown
-        if not shows or (kind.needs_labels and (not kind.live or self.taught.missing())):
+        shows = self.live.isChecked() and plane is not None and self._free()
+        if self._session.images.previewing:
+            pass  # the Scan dock's filter has the layer
+        elif not shows or (kind.needs_labels and (not kind.live or self.taught.missing())):
             self._session.hide_preview()
         if kind.needs_labels:
             if kind.live and not lacking(kind):
@@ -262,6 +271,10 @@ class MethodPanel(QWidget):
             self._work.start(lambda: previewer.fitted(name, values), partial(self._on_fitted, name))
         else:
             self._work.start(lambda: previewer.answer(name, values, plane), partial(self._on_answer, name))
+
+    def _free(self) -> bool:
+        """Whether neither a result nor a filter's preview has the place of ours."""
+        return not self._session.shown and not self._session.images.previewing
 
     def _on_painted(self) -> None:
         if REGISTRY[self.name].live:
@@ -275,7 +288,7 @@ class MethodPanel(QWidget):
         if name != self.name:
             return
         self._show_lines(answer.learnt, answer.classes)
-        if self.live.isChecked() and self._session.plane() == answer.pixels.plane and not self._session.shown:
+        if self.live.isChecked() and self._session.plane() == answer.pixels.plane and self._free():
             pixels = answer.pixels
             self._session.show_preview(answer.labels, answer.classes, pixels.origin, factor=pixels.factor)
 
@@ -291,9 +304,6 @@ class MethodPanel(QWidget):
         self._session.hide_preview()
         self._beneath.setText(sentence(error))
         mark_bad(self._beneath, True)
-
-    def _on_live(self, on: bool) -> None:
-        self.update_preview()
 
     # --- running ------------------------------------------------------------------------------------------------------
 
@@ -319,14 +329,15 @@ class MethodPanel(QWidget):
         if scan is None or REGISTRY[self.name].needs_labels or self._session.jobs.jobs or not self.run_button.isEnabled():
             return
         name, values = self.name, self.form.values()
-        wish = (str(scan.path), name, repr(values))
+        image = self._session.images.chosen
+        wish = (str(scan.path), image, name, repr(values))
         if wish == self._estimated:
             return
 
         def work() -> tuple[tuple[Any, ...], Any]:
             from lithoscope.labels.predict import estimate
 
-            return wish, estimate(scan, configured(REGISTRY[name], values))
+            return wish, estimate(scan, configured(REGISTRY[name], values), image=image)
 
         self._estimating.start(work, self._on_estimate)
 

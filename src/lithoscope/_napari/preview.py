@@ -16,6 +16,7 @@ from lithoscope.segmenters.base import Block, Sample, Samples, Segmenter, segmen
 from lithoscope.volume.blocks import read
 from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.histogram import Histogram
+from lithoscope.volume.images import filtered_image, histogram_of, window_of
 
 if TYPE_CHECKING:
     from lithoscope.volume.scan import Scan
@@ -91,8 +92,8 @@ class HistogramSamples:
 class Previewer:
     """Answers for one scan; keeps the last plane and the last fit, so that moving a threshold reads nothing."""
 
-    def __init__(self, scan: "Scan") -> None:
-        self.scan = scan
+    def __init__(self, scan: "Scan", image: str | None = None) -> None:
+        self.scan, self.image = scan, image
         self._pixels: Pixels | None = None
         self._fitted: tuple[Any, Segmenter] | None = None
 
@@ -103,7 +104,7 @@ class Previewer:
         block = Block(
             image=pixels.image,
             core=pixels.core,
-            window=self.scan.window,
+            window=window_of(self.scan, self.image),
             origin=_minus(pixels.origin, pixels.halo),
             voxel=self.scan.voxel,
         )
@@ -117,12 +118,12 @@ class Previewer:
     def fitted(self, name: str, values: Mapping[str, Any], pixels: Pixels | None = None) -> Segmenter:
         """The method with these settings, fitted to the scan's histogram, or slice by slice to the plane's."""
         method = self._method(name, values)
-        samples: Samples = GreyValues(self.scan)
+        samples: Samples = GreyValues(self.scan, self.image)
         key: tuple[Any, ...] = (name, repr(method))
         if getattr(method, "per_slice", False) and pixels is not None:
             if pixels.plane.axis != 0:
                 raise InputError("slice by slice can be previewed on planes along z only; change the order of the axes")
-            samples = HistogramSamples(_histogram(pixels, self.scan.histogram))
+            samples = HistogramSamples(_histogram(pixels, histogram_of(self.scan, self.image)))
             method = self._method(name, {**values, "per_slice": False})
             key = (*key, pixels.plane)
         if self._fitted is None or self._fitted[0] != key:
@@ -139,17 +140,17 @@ class Previewer:
         """The grey values of a plane, from the finest level at which it is not too large."""
         known = self._pixels
         if known is None or known.plane != plane or any(a < b for a, b in zip(known.halo, halo, strict=True)):
-            known = self._pixels = _read(self.scan, plane, halo)
+            known = self._pixels = _read(self.scan, self.image, plane, halo)
         return known
 
 
-def _read(scan: "Scan", plane: Plane, halo: Triple) -> Pixels:
+def _read(scan: "Scan", image_name: str | None, plane: Plane, halo: Triple) -> Pixels:
     level, coarse = 0, scan.level_factors[0]
     for level, coarse in enumerate(scan.level_factors):  # noqa: B007 - the last one is used
         shape = scan.levels[level].shape
         if int(np.prod(shape)) // shape[plane.axis] <= LARGEST_PLANE:
             break
-    array = scan.levels[level]
+    array = (scan.levels if image_name is None else filtered_image(scan, image_name).levels)[level]
     at = min(plane.index // coarse[plane.axis], array.shape[plane.axis] - 1)
     start = [at if axis == plane.axis else 0 for axis in range(3)]
     stop = [at + 1 if axis == plane.axis else array.shape[axis] for axis in range(3)]

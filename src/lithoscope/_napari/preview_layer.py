@@ -1,12 +1,14 @@
 """The layer of the plane in view as a method sees it: made when there is something to show, repainted after that."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from napari.layers import Image, Labels
 
 from lithoscope._napari import layers as ours
 from lithoscope._napari.layer_stack import LayerStack
+from lithoscope._napari.preview import Plane
 from lithoscope.classes import ClassTable
 from lithoscope.volume.box import Triple
 
@@ -32,7 +34,7 @@ class PreviewLayer:
     ) -> None:
         """Lay labels (z, y, x; one thick) over the plane at `origin`; with `certainty`, as large, they glare the more the less it is."""
         layer, look = self._stack.get("preview"), (classes, certainty is not None)
-        if layer is None:
+        if not isinstance(layer, Labels):
             layer, self._look = ours.preview_layer(scan), None
             self._stack.add("preview", layer)
         if look != self._look:
@@ -40,3 +42,13 @@ class PreviewLayer:
         self._look = look
         shown = labels if certainty is None else ours.shaded(labels, certainty, classes)
         ours.show_plane(layer, shown, origin, factor, scan.voxel)
+
+    def show_grey(self, scan: "Scan", plane: Plane, values: npt.NDArray[Any], limits: tuple[float, float]) -> None:
+        """Lay grey values (two axes) over a plane of the scan."""
+        layer, grey = self._stack.get("preview"), np.expand_dims(values, plane.axis)
+        if not isinstance(layer, Image):
+            layer = ours.grey_layer(scan, grey, limits)
+            self._stack.add("preview", layer)
+        origin = [0, 0, 0]
+        origin[plane.axis] = plane.index
+        ours.show_plane(layer, grey, origin, (1, 1, 1), scan.voxel)

@@ -6,6 +6,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QLineEdit, QWidget
 
 from lithoscope._napari.actions import set_field_of_view, set_voxel
 from lithoscope._napari.dock import Dock
+from lithoscope._napari.filter_panel import FilterPanel
 from lithoscope._napari.look import button, bytes_text, column, row, rule, text
 from lithoscope.errors import LithoscopeError
 from lithoscope.volume.voxel import Voxel
@@ -49,6 +50,7 @@ class ScanDock(Dock):
         self._more = button("Another scan …", "Open or import another scan")
         self._more.setCheckable(True)
         self._close = button("Close the scan", tip="Take the scan and its layers out of the viewer; everything is kept on disk")
+        self.filter = FilterPanel(self.session)
         facts = QWidget()
         facts.setLayout(self._facts)
         self.body.setLayout(
@@ -63,6 +65,9 @@ class ScanDock(Dock):
                 self._fov,
                 row(self._propose, self._edit, self._none, 1),
                 self._edit_row,
+                rule(),
+                text("Image", bold=True),
+                self.filter,
                 rule(),
                 row(self._more, 1, self._close),
             )

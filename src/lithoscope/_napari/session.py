@@ -15,6 +15,7 @@ from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 from lithoscope._napari import layers as ours
 from lithoscope._napari import looking
 from lithoscope._napari.background import Background, sentence
+from lithoscope._napari.images import Images
 from lithoscope._napari.keys import Keys
 from lithoscope._napari.layer_stack import LayerStack
 from lithoscope._napari.opening import Opened, corrections_of, opened, outdated, warm
@@ -70,8 +71,6 @@ class Session(QObject):
         self.scan: Scan | None = None
         self.classes = ClassTable()
         self.result_classes = ClassTable()
-        self.image: str | None = None
-        """The filtered image that methods work on; None for the scan itself."""
         self.readonly = ""
         """Who holds strokes that cannot be written here, or nothing."""
         self.unfinished: dict[str, RunRecord] = {}
@@ -81,8 +80,9 @@ class Session(QObject):
         self.correcting = False
         self.finish_in_background = False
         self._stack = LayerStack(self._viewer, self._keys.bind)
-        self._preview = PreviewLayer(self._stack)
+        self.preview = PreviewLayer(self._stack)
         self.painting = Painting(self)
+        self.images = Images(self)
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.dims.events.current_step.connect(self._on_plane)
@@ -230,7 +230,7 @@ class Session(QObject):
     def show_preview(self, labels: Any, classes: ClassTable, origin: Triple, **more: Any) -> None:
         """Lay labels over the plane in view; see `PreviewLayer.show`."""
         if self.scan is not None:
-            self._preview.show(self.scan, labels, classes, origin, **more)
+            self.preview.show(self.scan, labels, classes, origin, **more)
 
     def hide_preview(self) -> None:
         """Take the preview away."""

@@ -92,7 +92,7 @@ class TaughtPanel(QWidget):
             return
         self._shows = shows
         before = self._wish
-        classes, image = self._session.classes, self._session.image
+        classes, image = self._session.classes, self._session.images.chosen
         self._wish = Wish(scan, strokes, classes, name, values, self._version, self._painted(), plane, image=image)
         moved = before is not None and before.plane != plane
         if before is not None and (before.method, before.values, before.image) != (name, values, image):
@@ -140,7 +140,13 @@ class TaughtPanel(QWidget):
 
     def _show(self) -> None:
         seen = self._last
-        if seen is not None and self._shows and not self._session.shown and self._session.plane() == seen.plane:
+        if (
+            seen is not None
+            and self._shows
+            and not self._session.shown
+            and not self._session.images.previewing
+            and self._session.plane() == seen.plane
+        ):
             sure = seen.certainty if self.certainty.isChecked() else None
             self._session.show_preview(seen.labels, seen.classes, seen.box.start, certainty=sure)
 

@@ -1,0 +1,99 @@
+"""The Scan dock's filters: seen on the plane in view, run over the volume, and chosen for the methods."""
+
+import numpy as np
+import pytest
+from napari.layers import Image, Labels
+
+from lithoscope._napari.scan_dock import ScanDock
+from lithoscope._napari.segment_dock import SegmentDock
+from lithoscope.filtering import filter_image, image_filter
+from lithoscope.parameters import configured
+
+
+@pytest.fixture
+def panel(opened, qtbot):
+    dock = ScanDock(opened.viewer)
+    qtbot.addWidget(dock)
+    dock.resize(360, 800)
+    dock.show()
+    made = dock.filter
+    made.method.setCurrentIndex(made.method.findData("gaussian"))
+    made.form.set_values({"sigma": 2.0})
+    yield made
+    made.live.setChecked(False)
+
+
+@pytest.fixture
+def segment(opened, qtbot, tmp_path, monkeypatch):
+    monkeypatch.setattr("lithoscope._napari.remembered.hints_file", lambda: tmp_path / "hints.json")
+    made = SegmentDock(opened.viewer)
+    qtbot.addWidget(made)
+    made.show()
+    return made
+
+
+@pytest.fixture
+def smooth(opened):
+    """The scan smoothed by that filter, as arrays (z, y, x)."""
+    filter_image(opened.scan, configured(image_filter("gaussian"), {"sigma": 2.0}), "smooth")
+    return np.asarray(opened.scan.array("smooth")[:])
+
+
+def test_the_plane_in_view_is_shown_as_the_filter_makes_it(opened, panel, smooth, qtbot):
+    panel.live.setChecked(True)
+    for axis, index in ((0, 5), (0, 9), (2, 20)):
+        opened.viewer.dims.order = (axis, *(a for a in range(3) if a != axis))
+        opened.viewer.dims.set_point(axis, index)
+
+        def shows(axis=axis, index=index):
+            layer = opened.layer("preview")
+            wanted = np.take(smooth, [index], axis)
+            return isinstance(layer, Image) and layer.translate[axis] == index and np.array_equal(layer.data, wanted)
+
+        qtbot.waitUntil(shows, timeout=10_000)
+    panel.live.setChecked(False)
+    assert opened.layer("preview") is None
+
+
+def test_a_filter_and_a_method_do_not_fight_for_the_preview(opened, panel, segment, qtbot):
+    qtbot.waitUntil(lambda: isinstance(opened.layer("preview"), Labels), timeout=10_000)
+    panel.live.setChecked(True)
+    qtbot.waitUntil(lambda: isinstance(opened.layer("preview"), Image), timeout=10_000)
+    panel.live.setChecked(False)
+    qtbot.waitUntil(lambda: isinstance(opened.layer("preview"), Labels), timeout=10_000)
+
+
+def test_a_chosen_image_is_shown_and_methods_work_on_it(opened, panel, segment, smooth, qtbot):
+    opened.images.changed.emit()
+    panel.image.setCurrentIndex(panel.image.findData("smooth"))
+    with qtbot.waitSignal(opened.images.changed, timeout=10_000):
+        panel.image.activated.emit(panel.image.currentIndex())
+    layer = opened.layer("image")
+    np.testing.assert_array_equal(np.asarray(layer.data[3]), smooth[3])
+    assert layer.name == "steps · smooth image"
+    opened.viewer.dims.set_point(0, 4)
+
+    def shows():
+        bounds, preview = segment.methods.plot.thresholds, opened.layer("preview")
+        return preview is not None and bounds and np.array_equal(preview.data[0], np.digitize(smooth[4], bounds, right=True) + 1)
+
+    qtbot.waitUntil(shows, timeout=10_000)
+    asked = []
+    opened.run = lambda command, arguments, *_: asked.append(arguments)
+    segment.methods.run()
+    assert asked[0]["image"] == "smooth"
+    with qtbot.waitSignal(opened.images.changed, timeout=10_000):
+        opened.images.choose(None)
+    np.testing.assert_array_equal(np.asarray(layer.data[3]), opened.scan.levels[0][3])
+    assert layer.name == "steps"
+
+
+def test_a_filter_is_run_in_the_worker_and_its_image_chosen(opened, panel, qtbot):
+    assert panel.output.text() == "gaussian"
+    panel.run_button.click()
+    qtbot.waitUntil(lambda: opened.images.chosen == "gaussian", timeout=60_000)
+    assert panel.image.currentData() == "gaussian"
+    assert panel.output.text() == "gaussian-2"
+    panel.output.setText("gaussian")
+    panel._check()
+    assert not panel.run_button.isEnabled()
