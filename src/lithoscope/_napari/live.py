@@ -142,6 +142,7 @@ class Live(QObject):
                 if wish.seek:
                     self._seek(taught, wish, check)
                 self.working.emit("")
+                wait()  # a stroke that follows at once does not wait for the score of this one
                 self._rate(taught, wish, check)
             if wish.plane is not None:
                 for _ in taught.live.prepare(across(wish.scan, wish.plane), wait):
