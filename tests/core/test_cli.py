@@ -145,3 +145,10 @@ def test_ctrl_c_cancels_with_status_130_and_leaves_nothing(tmp_path: Path):
     _, complaint = process.communicate(timeout=60)
     assert process.returncode == 130, complaint
     assert [path.name for path in tmp_path.iterdir()] == [source.name]
+
+
+def test_a_voxel_size_set_without_a_unit_keeps_the_scans_own(tmp_path: Path):
+    np.save(tmp_path / "a.npy", np.arange(60, dtype=np.uint8).reshape(3, 4, 5))
+    made = tmp_path / "a.zarr"
+    answer("import", tmp_path / "a.npy", made, "--voxel-size", 1, 1, 1, "--unit", "nm")
+    assert answer("set", made, "--voxel-size", 2, 2, 2)["unit"] == "nanometer"

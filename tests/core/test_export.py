@@ -241,6 +241,8 @@ def test_what_the_disk_cannot_hold_is_not_begun(write, tmp_path, monkeypatch):
 def test_a_missing_folder_a_wrong_suffix_and_a_wrong_compression_are_said(write):
     with pytest.raises(MissingError, match="make it first"):
         write("nowhere/mask.tif")
+    with pytest.raises(InputError, match=r"\.xyz is not written"):
+        write("mask.xyz")
     with pytest.raises(InputError, match=r"\.nii is not written"):
         write("mask.nii")
     with pytest.raises(InputError, match="zlib"):

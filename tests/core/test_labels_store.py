@@ -321,7 +321,7 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path, where):
         painted[2, :5] = 3
         with pytest.raises(StorageError, match="No space left"):
             painted.flush()
-        assert "free space" in painted.problem
+        assert "free space, then go on" in painted.problem
         with pytest.raises(StorageError):
             painted.close()
         if where == "journal":

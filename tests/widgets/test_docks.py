@@ -1,5 +1,7 @@
 """The docks, driven as a person would, without a window of napari's."""
 
+import shutil
+
 import numpy as np
 import pytest
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QLineEdit
@@ -84,8 +86,24 @@ def test_the_preview_follows_thresholds_and_slider(opened, segment_dock, qtbot):
     segment_dock.methods.plot.moved.emit((80.0, 140.0))
     assert segment_dock.methods.name == "threshold"
     qtbot.waitUntil(lambda: shows(5, (80, 140)), timeout=5_000)
+    before = opened.layer("preview")
     segment_dock.methods.live.setChecked(False)
-    assert opened.layer("preview") is None
+    assert not before.visible
+    segment_dock.methods.live.setChecked(True)
+    qtbot.waitUntil(lambda: before.visible, timeout=5_000)
+    assert opened.layer("preview") is before, "removing a layer holds the window up"
+    before.visible = False
+    segment_dock.methods.plot.moved.emit((90.0, 140.0))
+    qtbot.waitUntil(lambda: shows(5, (90, 140)), timeout=5_000)
+    assert not before.visible, "who hides the preview does not want it back"
+
+
+def test_a_scan_that_is_deleted_while_it_is_open_is_not_shown_as_zeros(opened, segment_dock, qtbot):
+    qtbot.waitUntil(lambda: opened.layer("preview") is not None, timeout=10_000)
+    shutil.rmtree(opened.scan.path)
+    opened.viewer.dims.set_point(0, 5)
+    qtbot.waitUntil(lambda: "is gone" in segment_dock.methods._beneath.text(), timeout=5_000)
+    assert not opened.layer("preview").visible
 
 
 def test_classes_are_added_renamed_and_kept_while_painted(opened, segment_dock, qtbot):

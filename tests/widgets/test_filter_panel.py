@@ -52,7 +52,7 @@ def test_the_plane_in_view_is_shown_as_the_filter_makes_it(opened, panel, smooth
 
         qtbot.waitUntil(shows, timeout=10_000)
     panel.live.setChecked(False)
-    assert opened.layer("preview") is None
+    assert not opened.layer("preview").visible
 
 
 def test_a_filter_and_a_method_do_not_fight_for_the_preview(opened, panel, segment, qtbot):

@@ -69,3 +69,10 @@ def test_an_empty_histogram_is_drawn_without_complaint(plot):
     plot.show_histogram(Histogram.of_levels(np.zeros(0, np.int64), 0))
     plot.show_thresholds((3,), ClassTable.numbered(2))
     assert plot.with_one_more() == (3.0,)
+
+
+def test_a_threshold_that_is_added_is_the_chosen_one(plot):
+    plot.show_thresholds((20.0, 90.0), ClassTable.numbered(3))
+    more = plot.with_one_more()
+    plot.show_thresholds(more, ClassTable.numbered(4))
+    assert plot.with_one_fewer() == (20.0, 90.0)

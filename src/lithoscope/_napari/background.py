@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
 
 from lithoscope.errors import LithoscopeError
@@ -71,7 +72,8 @@ class Background(QObject):
             return
         try:
             if error is None:
-                if then is not None:
+                owner = getattr(then, "__self__", None)
+                if then is not None and not (isinstance(owner, QObject) and not isalive(owner)):  # a dock that was closed meanwhile
                     then(result)
                 self.done.emit(result)
             else:

@@ -105,6 +105,9 @@ class HistogramPlot(pg.PlotWidget):
         """Draw these lines and the classes between them, without saying that something moved."""
         new = tuple(sorted(float(t) for t in thresholds))
         same = len(new) == len(self._lines) and classes == self._classes
+        added = set(new) - set(self._thresholds)
+        if len(new) == len(self._thresholds) + 1 and len(added) == 1:
+            self._chosen = new.index(added.pop())  # the one that was just put there
         self._thresholds, self._classes = new, classes
         if same:
             self._place_lines()

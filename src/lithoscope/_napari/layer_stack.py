@@ -20,6 +20,7 @@ class LayerStack:
         self._bind_keys = bind_keys
         self._layers: dict[Kind, Layer] = {}
         self._hidden: list[Layer] = []
+        self._away: set[Kind] = set()
 
     def get(self, kind: Kind) -> Layer | None:
         return self._layers.get(kind)
@@ -50,8 +51,24 @@ class LayerStack:
         if active is not None and active in viewer.layers:
             viewer.layers.selection.active = active
 
+    def put_away(self, kind: Kind) -> None:
+        """Hide a layer that will soon be wanted again: napari takes a quarter of a second to remove one."""
+        layer = self._layers.get(kind)
+        if layer is not None and layer.visible:
+            layer.visible = False
+            self._away.add(kind)
+
+    def bring_back(self, kind: Kind) -> bool:
+        """Show a layer that was put away, and say whether it was; one that the person hid stays hidden."""
+        if kind not in self._away:
+            return False
+        self._away.discard(kind)
+        self._layers[kind].visible = True
+        return True
+
     def drop(self, kind: Kind) -> None:
         """Take a layer out of the viewer."""
+        self._away.discard(kind)
         layer = self._layers.pop(kind, None)
         if layer is not None:
             self.remove(layer)
@@ -65,12 +82,14 @@ class LayerStack:
 
     def forget(self, kind: Kind) -> None:
         """The person deleted this layer."""
+        self._away.discard(kind)
         self._layers.pop(kind, None)
 
     def take(self) -> list[Layer]:
         """Let go of all layers, which stay in the viewer, topmost first."""
         former = [*reversed(self.overlays()), *([self._layers["image"]] if "image" in self._layers else [])]
         self._layers.clear()
+        self._away.clear()
         self._hidden.clear()
         return former
 

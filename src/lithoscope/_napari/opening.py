@@ -4,7 +4,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from lithoscope.errors import LithoscopeError
 from lithoscope.record import RunRecord
 
 if TYPE_CHECKING:
+    from pint import UnitRegistry
+
     from lithoscope.labels.corrections import Corrected
     from lithoscope.labels.results import Result
     from lithoscope.volume.scan import Scan
@@ -75,14 +77,32 @@ def painted_voxels(store: Journal) -> dict[int, int]:
     return dict(found)
 
 
-def warm() -> None:
-    """Load now, in a thread, what napari and dask would load in the window's thread when the first layer is shown."""
-    import dask.array  # noqa: F401 - half a second
+def warm() -> "UnitRegistry[Any]":
+    """Load now, in a thread, what napari and dask would load in the window's thread when the first layer is shown: seconds in all.
+
+    The units are read here and taken up by `take_up_units`: napari's own registry is not to be touched by two threads.
+    """
+    import dask.array  # noqa: F401
+    import pandas as pd  # noqa: F401 - of every layer's features
+    import pint
+    import scipy.ndimage  # noqa: F401 - of every image layer
 
     from lithoscope._napari.layers import colormap
 
-    # The first label colours compile code with numba, which takes seconds.
+    # The first label colours compile code with numba.
     colormap(ClassTable.numbered(2)).map(np.ones((1, 1), np.uint8))
+    units: UnitRegistry[Any] = pint.UnitRegistry()
+    units.Unit("pixel")
+    return units
+
+
+def take_up_units(units: "UnitRegistry[Any]") -> None:
+    """Give napari the units that were read in a thread, unless some layer needed them earlier. Called in the window's thread."""
+    import pint
+    from pint.registry import LazyRegistry
+
+    if isinstance(pint.get_application_registry().get(), LazyRegistry):
+        pint.set_application_registry(units)
 
 
 def corrections_of(scan: "Scan", result: "Result") -> "Corrected | None":

@@ -55,7 +55,9 @@ class Painting(QObject):
         if layer.editable:
             layer.mode = "paint"
         else:
-            self._session.said.emit("these labels can only be read here; another window paints on them", True)
+            store = self.corrected if self._session.correcting else self.strokes
+            holder = None if store is None else store.holder
+            self._session.said.emit(f"read-only: {holder or 'another window paints on these labels'}", True)
         self.class_chosen.emit(id)
 
     def choose_nth(self, n: int) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lithoscope.classes import ClassTable
-from lithoscope.errors import InputError
+from lithoscope.errors import InputError, MissingError
 from lithoscope.job import Report, silent
 from lithoscope.labels.grey_values import GreyValues
 from lithoscope.parameters import configured
@@ -145,6 +145,8 @@ class Previewer:
 
 
 def _read(scan: "Scan", image_name: str | None, plane: Plane, halo: Triple) -> Pixels:
+    if not scan.path.exists():  # of what is gone Zarr reads zeros
+        raise MissingError(f"the scan {scan.path} is gone; put it back and open it again")
     level, coarse = 0, scan.level_factors[0]
     for level, coarse in enumerate(scan.level_factors):  # noqa: B007 - the last one is used
         shape = scan.levels[level].shape

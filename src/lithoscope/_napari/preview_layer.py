@@ -42,6 +42,7 @@ class PreviewLayer:
         self._look = look
         shown = labels if certainty is None else ours.shaded(labels, certainty, classes)
         ours.show_plane(layer, shown, origin, factor, scan.voxel)
+        self._stack.bring_back("preview")
 
     def show_grey(self, scan: "Scan", plane: Plane, values: npt.NDArray[Any], limits: tuple[float, float]) -> None:
         """Lay grey values (two axes) over a plane of the scan."""
@@ -52,3 +53,5 @@ class PreviewLayer:
         origin = [0, 0, 0]
         origin[plane.axis] = plane.index
         ours.show_plane(layer, grey, origin, (1, 1, 1), scan.voxel)
+        if self._stack.bring_back("preview"):
+            layer.contrast_limits = limits

@@ -65,7 +65,7 @@ class Remembered(QObject):
     def save(self) -> None:
         """Keep the state now."""
         scan = self._session.scan
-        if scan is None or self._session.readonly:
+        if scan is None or self._session.readonly or not scan.path.exists():
             return
         state = {
             "method": self._methods.name,

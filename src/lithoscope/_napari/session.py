@@ -18,7 +18,7 @@ from lithoscope._napari.background import Background, sentence
 from lithoscope._napari.images import Images
 from lithoscope._napari.keys import Keys
 from lithoscope._napari.layer_stack import LayerStack
-from lithoscope._napari.opening import Opened, corrections_of, opened, outdated, warm
+from lithoscope._napari.opening import Opened, corrections_of, opened, outdated, take_up_units, warm
 from lithoscope._napari.painting import Painting
 from lithoscope._napari.preview import Plane
 from lithoscope._napari.preview_layer import PreviewLayer
@@ -66,7 +66,7 @@ class Session(QObject):
         self.jobs.finished.connect(self._on_job)
         self.reading = Background(self)
         self.reading.failed.connect(self._on_failure)
-        self.reading.start(warm)
+        self.reading.start(warm, take_up_units)
         self._then: dict[int, Callable[[Job], None]] = {}
         self.scan: Scan | None = None
         self.classes = ClassTable()
@@ -234,7 +234,7 @@ class Session(QObject):
 
     def hide_preview(self) -> None:
         """Take the preview away."""
-        self._stack.drop("preview")
+        self._stack.put_away("preview")
 
     def place_layers(self) -> None:
         """Give every layer the scan's voxel size, after it changed."""

@@ -37,7 +37,7 @@ def kind_of(target: Path) -> tuple[Kind, Path]:
         if suffix not in slices:
             raise InputError(f"{target}: slices are written as *.tif or *.png")
         return slices[suffix], target.parent
-    if suffix in _UNKNOWN:
+    if suffix in _UNKNOWN or (suffix not in _KINDS and 2 <= len(suffix) <= 5 and suffix[1:].isalpha() and not target.is_dir()):
         raise InputError(
             f"{target}: {suffix} is not written; use .tif, .zarr, .raw, .mhd, .mha, .nrrd, .npy, .stl, a folder, or 'FOLDER/*.png'"
         )

@@ -292,7 +292,8 @@ def _notes(scan: Scan, method: Segmenter, box: Box | None) -> list[str]:
     if box is not None and not method.needs_labels:
         notes.append("fitted on the grey values of the whole field of view, as for the whole scan, not on those of the box alone")
     if scan.dtype.kind == "f" and scan.histogram.nan:
-        notes.append(f"{scan.histogram.nan} voxels are not numbers and are 0 (outside)")
+        n = scan.histogram.nan
+        notes.append("1 voxel is not a number and is 0 (outside)" if n == 1 else f"{n} voxels are not numbers and are 0 (outside)")
     return notes
 
 

@@ -266,7 +266,7 @@ class LabelStore(EditableArray):
         """Journal first, then chunks, so that no chunk on disk is ahead of the journal; then a mark that says so."""
         try:
             if not (self.folder / "zarr.json").exists():
-                raise FileNotFoundError(2, "it is gone; put it back")
+                raise FileNotFoundError(2, "it is gone")
             marked = self._write_journal()
             with self._lock:
                 keys = list(self._chunks.dirty)
@@ -280,8 +280,8 @@ class LabelStore(EditableArray):
                         self._chunks.saved(key, change, empty=not chunk.any())
             self._finish_pass(mark=marked or bool(keys))
         except OSError as error:
-            why = error.strerror or error
-            self.problem = f"{self.what} cannot be written to {self.folder}: {why}; they are safe in memory: free space, then go on"
+            why = "it is gone; put it back" if isinstance(error, FileNotFoundError) else f"{error.strerror or error}; free space"
+            self.problem = f"{self.what} cannot be written to {self.folder}: {why}, then go on; until then they are safe in memory"
             raise StorageError(self.problem) from error
         self.problem = None
 

@@ -25,8 +25,8 @@ def cut(counts: npt.NDArray[Any], values: npt.NDArray[Any], classes: int) -> Ind
     if classes < 1:
         raise InputError(f"{classes} classes were asked for; at least 1 is needed")
     if occupied.size < classes:
-        levels = "1 grey level" if occupied.size == 1 else f"{occupied.size} grey levels"
-        raise InputError(f"{classes} classes were asked for, but there is only {levels} in the field of view; ask for fewer classes")
+        there = "is only 1 grey level" if occupied.size == 1 else f"are only {occupied.size} grey levels"
+        raise InputError(f"{classes} classes were asked for, but there {there} in the field of view; ask for fewer classes")
     if classes == 1:
         return np.zeros(0, np.intp)
     weight, moment = _sums(counts[occupied], values[occupied])

@@ -95,7 +95,7 @@ def set_(
     voxel_size
         Voxel size along z, y and x.
     unit
-        Unit of the voxel size: nm, um, mm, cm, m or inch.
+        Unit of the voxel size: nm, um, mm, cm, m or inch; the scan's own, or um, if not given.
     fov
         Field of view: auto, none, cylinder:CY,CX,R, box:z0:z1,y0:y1,x0:x1, or a mask's path.
     """

@@ -72,7 +72,7 @@ def set_(
     opened = Scan.open(Path(scan))
     changes: Json = {}
     if voxel_size is not None:
-        changes["voxel"] = _voxel(voxel_size, unit)
+        changes["voxel"] = _voxel(voxel_size, unit or (opened.voxel.unit if opened.voxel is not None else None))
     if fov is not None:
         changes["field_of_view"] = fov
     opened.set(**changes, report=report)
