@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from lithoscope.features.probes import effective_rank, probe
-from lithoscope.features.token_grid import Grid, plane_tokens, upsampled, windowed
+from lithoscope.features.token_grid import Grid, Windows, plane_tokens, upsampled, windowed
 from lithoscope.scores.retrieval import nn_f1, p_at_nk
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -99,7 +99,8 @@ def tokens(network: Any, scale: float, fine: bool) -> Extract:
     grid = Grid(network.config.patch, scale)
 
     def extract(image: Array) -> Array:
-        found = plane_tokens(network, image, grid)
+        side = min(20, max(grid.count(size) for size in image.shape))
+        found = plane_tokens(network, image, grid, windows=Windows(side, max(1, side * 4 // 5)))
         if not fine:
             return np.moveaxis(found, -1, 0)
         rows, columns = image.shape

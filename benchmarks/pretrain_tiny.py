@@ -1,11 +1,12 @@
 """The recipe of the backbone that ships, `lithoscope-tiny`: from the folder of shared scans to weights.
 
-    python benchmarks/pretrain_tiny.py ../shared/data OUT --stage mae --steps 4000
-    python benchmarks/pretrain_tiny.py ../shared/data OUT2 --stage dino --steps 1500 --start OUT
-    python benchmarks/pretrain_tiny.py ../shared/data OUT2 --stage finish          # half precision, PCA basis, checksum
+    python benchmarks/pretrain_tiny.py FOLDER A --steps 1500
+    python benchmarks/pretrain_tiny.py FOLDER B --stage describe --steps 750 --start A
+    python benchmarks/pretrain_tiny.py FOLDER B --stage describe --finish src/lithoscope/weights/lithoscope-tiny
 
-Stopped and started again it goes on where it was. Neither the fossils, nor the battery and sandstone that the tables are
-scored on, nor anything else under `labelled/` and `retrieval/` is read.
+Each line may be stopped and given again; it goes on where it was. `describe` hides little, so that what is learnt is to see
+through noise and to tell edges and spread; the last line writes half precision, PCA basis and checksum. Neither the fossils,
+nor the battery and sandstone that the tables are scored on, nor anything else under `labelled/` and `retrieval/` is read.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import io
 import signal
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +72,27 @@ def training_scans(data: Path, simulated: int) -> dict[str, npt.NDArray[Any]]:
     return found | structures(simulated)
 
 
+def planned(stage: str, steps: int, batch: int | None, patch: int, position: Any) -> Any:
+    """The plan of a stage."""
+    from lithoscope.training.selfsupervised.mae import MaeSettings
+    from lithoscope.training.selfsupervised.sources import plan_of
+
+    if stage == "dino":
+        return plan_of("dino", patch=patch, position=position, steps=steps, batch=batch)
+    if stage == "mae":
+        plan = plan_of("mae", patch=patch, position=position, steps=steps, batch=batch)
+        return replace(plan, mae=MaeSettings(described=0.2, origin=0.05))
+    plan = plan_of("mae", patch=patch, position=position, steps=steps, batch=batch or 24, rate=1e-3, seed=7)
+    return replace(plan, side=8 * patch, mae=MaeSettings(masked=(0.05, 0.15)), schedule=replace(plan.schedule, warmup=0.04, decay=0.3))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--stage", choices=["mae", "dino", "finish"], default="mae")
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--finish", type=Path, metavar="FOLDER", help="write what was taught to this folder, ready to ship")
+    parser.add_argument("--stage", choices=["mae", "describe", "dino"], default="mae")
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int)
     parser.add_argument("--start", type=Path)
     parser.add_argument("--patch", type=int, default=8)
@@ -87,33 +104,25 @@ def main() -> None:
 
     import torch
 
-    from lithoscope.features.vit import VitConfig
+    from lithoscope.features.backbones import open_backbone
     from lithoscope.training.selfsupervised.crops import Source
-    from lithoscope.training.selfsupervised.loop import Plan, Schedule, pretrain
+    from lithoscope.training.selfsupervised.finish import finish, ranks
+    from lithoscope.training.selfsupervised.loop import crops_of, pretrain
+    from lithoscope.training.selfsupervised.preview import preview
 
     torch.set_num_threads(1)
-    scans = training_scans(given.data, given.simulated)
-    if given.stage == "finish":
-        from lithoscope.features.basis import finish
-
-        finish(given.output, scans)
-        return
-    sources = [Source.of(array, name) for name, array in scans.items()]
-    network = VitConfig(patch=given.patch, channels=1, image_size=14 * given.patch, position=given.position, mean=(0.5,), std=(0.25,))
-    mae = given.stage == "mae"
-    plan = Plan(
-        objective=given.stage,
-        network=network,
-        schedule=Schedule(steps=given.steps, batch=given.batch or (32 if mae else 16), rate=8e-4 if mae else 3e-4),
-        side=12 * given.patch,
-        local_side=6 * given.patch,
-    )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    start = None
-    if given.start:
-        from lithoscope.features.backbones import open_backbone
-
-        start = open_backbone(given.start).network
+    sources = [Source.of(array, name) for name, array in training_scans(given.data, given.simulated).items()]
+    plan = planned(given.stage, given.steps, given.batch, given.patch, given.position)
+    if given.finish:
+        crops = crops_of(plan, sources)
+        finish(given.output, crops, into=given.finish)
+        network = open_backbone(given.finish).network
+        print("effective rank by layer:", {k: round(v, 1) for k, v in ranks(network, crops, (4, 8, 12)).items()})
+        if given.stage != "dino":
+            preview(given.output, crops, into=given.output / "reconstructions.png")
+        return
+    start = open_backbone(given.start).network.requires_grad_(True) if given.start else None
     pretrain(sources, given.output, plan, start=start, device=given.device, workers=given.threads)
 
 

@@ -22,6 +22,10 @@ CASES = {
     "watershed": [{}, {"classes": 3, "reach": 3}, {"dimensions": 2, "margin": 0.8}, {"bounds": (80, 100, 140, 160)}],
     "kmeans": [{}, {"starts": "seeded"}, {"per_slice": True}, {"on": "filters"}, {"on": "filters", "dimensions": 2, "plane": "y"}],
     "forest": [{"dimensions": 3}, {"preset": "published", "dimensions": 3}, {"dimensions": 2, "plane": "y", "trees": 5}],
+    "dino": [
+        {"backbone": "random-tiny", "dimensions": 3, "scale": 1},
+        {"backbone": "random-tiny", "plane": "y", "dimensions": 2, "filters": False},
+    ],
     "unet": [
         {"preset": "tiny", "dimensions": 2},
         {"preset": "tiny", "dimensions": 2, "plane": "all", "slices": 1, "flips": True},
@@ -29,7 +33,7 @@ CASES = {
     ],
     "fuzzy": [{}, {"spatial": True}, {"spatial": True, "dimensions": 2, "plane": "all"}, {"per_slice": True, "m": 1.5}],
 }
-NEEDS_TORCH = {"forest", "unet"}
+NEEDS_TORCH = {"dino", "forest", "unet"}
 NO_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="torch, of the extra networks, is not installed")
 EVERY = [
     pytest.param(

@@ -11,7 +11,7 @@ from lithoscope.features import basis as bases
 from lithoscope.features.backbones import RANDOM, open_backbone
 from lithoscope.features.basis import Basis
 from lithoscope.features.token_cache import TokenCache
-from lithoscope.features.token_grid import Grid, plane_tokens, starts, upsampled, windowed
+from lithoscope.features.token_grid import Grid, Windows, plane_tokens, upsampled, windowed
 from lithoscope.features.tokens import Tokens
 from lithoscope.job import Cancelled
 from lithoscope.sample import simulate
@@ -47,37 +47,54 @@ def test_tokens_cover_the_plane_and_are_counted_the_same_everywhere(size, patch,
 def test_every_size_of_plane_has_its_tokens(rows, columns, scale, density):
     net = open_backbone(RANDOM).network
     grid = Grid(8, scale, density)
-    tokens = plane_tokens(net, plane(rows, columns), grid, side=6)
+    tokens = plane_tokens(net, plane(rows, columns), grid, windows=Windows(6, 4))
     assert tokens.shape == (grid.count(rows), grid.count(columns), 48)
     assert np.isfinite(tokens).all()
 
 
 def test_one_window_over_everything_is_the_network_itself(network):
-    image = plane(48, 64)
-    tokens = plane_tokens(network, image, Grid(8), side=10)
+    image = plane(48, 48)
+    tokens = plane_tokens(network, image, Grid(8), windows=Windows(6, 6))
     with torch.no_grad():
         expected = network(network.normalised(torch.from_numpy(image)[None, None]))[0, network.prefix :]
     np.testing.assert_allclose(tokens.reshape(-1, 48), expected.numpy(), atol=1e-5)
 
 
-@given(st.integers(1, 100), st.integers(2, 30), st.floats(0, 0.8))
-def test_windows_lie_inside_and_leave_nothing_out(count, side, overlap):
-    found = starts(count, side, overlap)
-    covered = np.zeros(count, bool)
-    for start in found:
-        covered[start : start + min(side, count)] = True
-        assert start == 0 or start + side <= count
-    assert covered.all()
+@given(st.integers(1, 60), st.integers(1, 40), st.integers(1, 12), st.data())
+def test_windows_leave_no_token_out_and_are_the_same_for_every_block(first, count, side, data):
+    look = Windows(side, data.draw(st.integers(1, side)))
+    whole, part = look.over(0, first + count), look.over(first, first + count)
+    seen = {t for start in part for t in range(start, start + side)}
+    assert seen >= set(range(first, first + count))
+    assert set(part) == {start for start in whole if start + side > first}
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("axis", ["z", "x"])
+def test_a_block_with_its_halo_gives_the_tokens_of_the_whole(scale, axis):
+    tokens = Tokens(backbone=RANDOM, plane=axis, scale=scale, reduced=0, windows=Windows(4, 3))
+    image = np.random.default_rng(0).random((5, 61, 70)).astype(np.float32)
+    halo = tokens.halo()
+    padded = np.pad(image, [(h, h) for h in halo], "symmetric")
+
+    def answer(box):
+        grown = box.grow(halo)
+        there = grown.shift(halo).slices
+        return tokens.extract_at(padded[there], (0, 1), None, grown.start)[(slice(None), *box.within(grown).slices)]
+
+    whole = answer(Box.whole(image.shape))
+    for box in (Box((1, 0, 0), (3, 20, 30)), Box((0, 33, 41), (5, 61, 70)), Box((2, 17, 9), (3, 18, 10))):
+        np.testing.assert_allclose(answer(box), whole[(slice(None), *box.slices)], atol=1e-4)
 
 
 def test_windows_of_homogeneous_texture_join_without_a_seam(network):
-    tokens = plane_tokens(network, np.full((200, 200), 0.4, np.float32), Grid(8), side=8)
+    tokens = plane_tokens(network, np.full((200, 200), 0.4, np.float32), Grid(8), windows=Windows(8, 6))
     assert np.ptp(tokens, axis=(0, 1)).max() < 1e-4
 
 
 def test_denser_tokens_hold_the_coarser_ones_among_them(network):
     image = plane(64, 64)
-    fine, coarse = (plane_tokens(network, image, Grid(8, 1, d), side=16) for d in (2, 1))
+    fine, coarse = (plane_tokens(network, image, Grid(8, 1, d), windows=Windows(16, 12)) for d in (2, 1))
     np.testing.assert_allclose(fine[::2, ::2], coarse, atol=1e-6)
 
 
@@ -91,7 +108,7 @@ def test_a_token_counts_most_at_its_own_centre():
 
 @pytest.mark.parametrize("axis", ["z", "y", "x", "all"])
 def test_the_cache_gives_any_block_what_the_whole_scan_gives(scan, axis):
-    tokens = Tokens(backbone=RANDOM, plane=axis, reduced=0, side=4)
+    tokens = Tokens(backbone=RANDOM, plane=axis, reduced=0, windows=Windows(4, 3))
     cache = TokenCache(scan, tokens).make()
     whole = tokens.extract(np.asarray(scan.array()[:]), scan.window, None)
     box = Box((2, 5, 17), (9, 40, 33))
@@ -99,13 +116,13 @@ def test_the_cache_gives_any_block_what_the_whole_scan_gives(scan, axis):
 
 
 def test_a_box_beyond_the_faces_is_answered(scan):
-    tokens = Tokens(backbone=RANDOM, reduced=0, side=4)
+    tokens = Tokens(backbone=RANDOM, reduced=0, windows=Windows(4, 3))
     cache = TokenCache(scan, tokens).make()
     assert cache(Box((-2, -3, 0), (4, 20, 55)), tokens).shape == (48, 6, 23, 55)
 
 
 def test_a_cancelled_cache_goes_on_where_it_was(scan):
-    tokens = Tokens(backbone=RANDOM, plane="all", reduced=0, side=5)
+    tokens = Tokens(backbone=RANDOM, plane="all", reduced=0, windows=Windows(5, 3))
     cache = TokenCache(scan, tokens)
 
     def cancel(progress):

@@ -9,6 +9,8 @@ from typing import Any, Literal
 from lithoscope.cli import text
 from lithoscope.cli.commands import command
 from lithoscope.cli.console import reporting, show
+from lithoscope.cli.demo_strokes import paint
+from lithoscope.segmenters import segmenter
 
 
 def run(folder: Path, *, method: str = "otsu", show: Literal["auto", "window", "files"] = "auto", as_json: bool = False) -> None:
@@ -21,6 +23,9 @@ def run(folder: Path, *, method: str = "otsu", show: Literal["auto", "window", "
         if not scan.exists():
             folder.mkdir(parents=True, exist_ok=True)
             command("sample")(str(scan), report=report)
+    if segmenter(method).needs_labels:
+        with reporting("paint a few strokes"):
+            paint(scan)
     settings = {"classes": 3} if method in ("otsu", "kmeans", "fuzzy") else {}
     with reporting(f"segment by {method}") as report:
         record = command("segment")([str(scan)], method=method, settings=settings, overwrite=True, report=report)

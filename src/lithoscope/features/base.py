@@ -25,3 +25,13 @@ class Extractor(ABC):
         self, image: npt.NDArray[Any], window: tuple[float, float], voxel_um: tuple[float, float, float] | None
     ) -> npt.NDArray[np.float32]:
         """Features (channels, z, y, x) of an image (z, y, x) of native dtype, on its own grid; the halo's are not to be used."""
+
+    def extract_at(
+        self,
+        image: npt.NDArray[Any],
+        window: tuple[float, float],
+        voxel_um: tuple[float, float, float] | None,
+        origin: tuple[int, int, int],
+    ) -> npt.NDArray[np.float32]:
+        """The same for an image whose first voxel lies at `origin` on the scan's grid, for extractors to which that matters."""
+        return self.extract(image, window, voxel_um)

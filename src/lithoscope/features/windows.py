@@ -72,7 +72,7 @@ class ScanFeatures:
         core = box.within(grown).slices
         if not isinstance(extractor, FilterBank):
             voxel = None if self.scan.voxel is None else self.scan.voxel.um
-            return extractor.extract(image, self.window, voxel)[(slice(None), *core)].astype(np.float16)
+            return extractor.extract_at(image, self.window, voxel, grown.start)[(slice(None), *core)].astype(np.float16)
         found = np.empty((extractor.channels, *box.shape), np.float16)
         for planes, values in extractor.prepare(image, self.window, core, origin=grown.start).pieces():
             found[:, planes] = values.cpu().numpy()

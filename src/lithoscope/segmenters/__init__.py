@@ -1,7 +1,7 @@
 """The methods, one a file. Importing this package fills the registry; nothing heavier than numpy is loaded for it."""
 
 from lithoscope.parameters import Parameter, configured, parameters, settings
-from lithoscope.segmenters import forest, fuzzy, kmeans, otsu, threshold, unet, watershed
+from lithoscope.segmenters import dino, forest, fuzzy, kmeans, otsu, threshold, unet, watershed
 from lithoscope.segmenters.base import REGISTRY, Block, Sample, Samples, Segmenter, segmenter
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Samples",
     "Segmenter",
     "configured",
+    "dino",
     "forest",
     "fuzzy",
     "kmeans",

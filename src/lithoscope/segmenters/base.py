@@ -54,7 +54,7 @@ class Block:
         """Features (channels, z, y, x) over `image`, from the scan's cache or computed now."""
         if self.source is not None:
             return self.source(extractor)
-        return extractor.extract(self.image, self.window, None if self.voxel is None else self.voxel.um)
+        return extractor.extract_at(self.image, self.window, None if self.voxel is None else self.voxel.um, self.origin)
 
 
 @dataclass(frozen=True)

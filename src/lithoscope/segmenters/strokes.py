@@ -1,5 +1,6 @@
 """What voxel by voxel learners take from labelled blocks: features, classes and weights, no stroke drowning another."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,10 @@ MOST_OF_A_STROKE = 500
 MOST = 20_000
 """Voxels that are learnt from in all."""
 
+Places = tuple[npt.NDArray[np.intp], ...]
+Look = Callable[[Sample, Places], npt.NDArray[np.float32]]
+"""Features (n, channels) of places (z, y, x) of a sample's core."""
+
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
@@ -26,8 +31,8 @@ class Chosen:
     weights: npt.NDArray[np.float64]
 
 
-def gathered(samples: Samples, bank: FilterBank, report: Report) -> Chosen:
-    """The features of all labelled voxels of the field of view that are not held for the score."""
+def gathered(samples: Samples, bank: FilterBank, report: Report, *, look: Look | None = None) -> Chosen:
+    """The features of all labelled voxels of the field of view that are not held for the score; `look` gives further ones."""
     features, labels, strokes = [], [], []
     for number, sample in enumerate(samples):
         report(Progress(number, len(samples), "looking at what is painted"))
@@ -35,13 +40,14 @@ def gathered(samples: Samples, bank: FilterBank, report: Report) -> Chosen:
         if not said.any():
             continue
         places = np.nonzero(said)
-        features.append(_features(sample, bank, places))
+        found = _features(sample, bank, places)
+        features.append(found if look is None else np.concatenate([found, look(sample, places)], axis=1))
         labels.append(said[places].astype(np.int64))
         strokes.append(stroke[places])
     if not labels:
         raise InputError("nothing is painted inside the field of view; paint strokes of at least two classes")
-    found = np.concatenate(labels)
-    return Chosen(np.concatenate(features), found, np.concatenate(strokes), np.ones(len(found)))
+    classes = np.concatenate(labels)
+    return Chosen(np.concatenate(features), classes, np.concatenate(strokes), np.ones(len(classes)))
 
 
 def _said(sample: Sample, number: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
