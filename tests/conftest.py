@@ -4,6 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    # What lands is judged by the same examples each time; at a desk new ones are drawn at every run.
+    settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")
