@@ -45,7 +45,7 @@ def scan_path(tmp_path: Path) -> Path:
 @pytest.fixture
 def opened(session, scan_path, qtbot):
     """The session with that scan open."""
-    with qtbot.waitSignal(session.scan_changed, timeout=10_000):
+    with qtbot.waitSignal(session.scan_changed, timeout=60_000):
         session.open(scan_path)
     return session
 

@@ -72,7 +72,7 @@ def test_a_voxel_size_is_one_number_or_three():
 
 
 def test_the_preview_follows_thresholds_and_slider(opened, segment_dock, qtbot):
-    qtbot.waitUntil(lambda: opened.layer("preview") is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: opened.layer("preview") is not None, timeout=60_000)
     assert len(segment_dock.methods.plot.thresholds) == 2
     opened.viewer.dims.set_point(0, 5)
     volume = np.asarray(opened.scan.levels[0][:])
@@ -99,7 +99,7 @@ def test_the_preview_follows_thresholds_and_slider(opened, segment_dock, qtbot):
 
 
 def test_a_scan_that_is_deleted_while_it_is_open_is_not_shown_as_zeros(opened, segment_dock, qtbot):
-    qtbot.waitUntil(lambda: opened.layer("preview") is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: opened.layer("preview") is not None, timeout=60_000)
     shutil.rmtree(opened.scan.path)
     opened.viewer.dims.set_point(0, 5)
     qtbot.waitUntil(lambda: "is gone" in segment_dock.methods._beneath.text(), timeout=5_000)
@@ -142,7 +142,7 @@ def test_the_method_and_its_settings_come_back_with_the_scan(opened, segment_doc
     path = opened.scan.path
     opened.forget()
     segment_dock.methods.choose("threshold")
-    with qtbot.waitSignal(opened.scan_changed, timeout=10_000):
+    with qtbot.waitSignal(opened.scan_changed, timeout=60_000):
         opened.open(path)
     assert segment_dock.methods.name == "otsu"
     assert segment_dock.methods.values()["classes"] == 4
@@ -176,6 +176,6 @@ def test_a_layer_in_memory_becomes_a_scan_in_its_place(session, scan_dock, tmp_p
 
 
 def test_a_box_is_tried_around_the_middle_of_the_view(opened, segment_dock, qtbot):
-    qtbot.waitUntil(lambda: segment_dock.methods.try_button.isEnabled(), timeout=10_000)
+    qtbot.waitUntil(lambda: segment_dock.methods.try_button.isEnabled(), timeout=60_000)
     segment_dock.methods.try_button.click()
     qtbot.waitUntil(lambda: opened.shown == "otsu-box", timeout=60_000)

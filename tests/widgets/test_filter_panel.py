@@ -50,23 +50,23 @@ def test_the_plane_in_view_is_shown_as_the_filter_makes_it(opened, panel, smooth
             wanted = np.take(smooth, [index], axis)
             return isinstance(layer, Image) and layer.translate[axis] == index and np.array_equal(layer.data, wanted)
 
-        qtbot.waitUntil(shows, timeout=10_000)
+        qtbot.waitUntil(shows, timeout=60_000)
     panel.live.setChecked(False)
     assert not opened.layer("preview").visible
 
 
 def test_a_filter_and_a_method_do_not_fight_for_the_preview(opened, panel, segment, qtbot):
-    qtbot.waitUntil(lambda: isinstance(opened.layer("preview"), Labels), timeout=10_000)
+    qtbot.waitUntil(lambda: isinstance(opened.layer("preview"), Labels), timeout=60_000)
     panel.live.setChecked(True)
-    qtbot.waitUntil(lambda: isinstance(opened.layer("preview"), Image), timeout=10_000)
+    qtbot.waitUntil(lambda: isinstance(opened.layer("preview"), Image), timeout=60_000)
     panel.live.setChecked(False)
-    qtbot.waitUntil(lambda: isinstance(opened.layer("preview"), Labels), timeout=10_000)
+    qtbot.waitUntil(lambda: isinstance(opened.layer("preview"), Labels), timeout=60_000)
 
 
 def test_a_chosen_image_is_shown_and_methods_work_on_it(opened, panel, segment, smooth, qtbot):
     opened.images.changed.emit()
     panel.image.setCurrentIndex(panel.image.findData("smooth"))
-    with qtbot.waitSignal(opened.images.changed, timeout=10_000):
+    with qtbot.waitSignal(opened.images.changed, timeout=60_000):
         panel.image.activated.emit(panel.image.currentIndex())
     layer = opened.layer("image")
     np.testing.assert_array_equal(np.asarray(layer.data[3]), smooth[3])
@@ -77,12 +77,12 @@ def test_a_chosen_image_is_shown_and_methods_work_on_it(opened, panel, segment, 
         bounds, preview = segment.methods.plot.thresholds, opened.layer("preview")
         return preview is not None and bounds and np.array_equal(preview.data[0], np.digitize(smooth[4], bounds, right=True) + 1)
 
-    qtbot.waitUntil(shows, timeout=10_000)
+    qtbot.waitUntil(shows, timeout=60_000)
     asked = []
     opened.run = lambda command, arguments, *_: asked.append(arguments)
     segment.methods.run()
     assert asked[0]["image"] == "smooth"
-    with qtbot.waitSignal(opened.images.changed, timeout=10_000):
+    with qtbot.waitSignal(opened.images.changed, timeout=60_000):
         opened.images.choose(None)
     np.testing.assert_array_equal(np.asarray(layer.data[3]), opened.scan.levels[0][3])
     assert layer.name == "steps"

@@ -86,22 +86,22 @@ def test_a_method_whose_libraries_are_absent_is_listed_and_cannot_be_chosen(open
 
 def test_a_stroke_updates_the_plane_whichever_it_is(opened, dock, painting, qtbot):
     paint_both(painting)
-    qtbot.waitUntil(lambda: right(opened), timeout=10_000)
+    qtbot.waitUntil(lambda: right(opened), timeout=60_000)
     for order, index in (((1, 0, 2), 7), ((2, 0, 1), 44)):
         opened.viewer.dims.order = order
         opened.viewer.dims.set_point(order[0], index)
         assert opened.plane() == Plane(order[0], index)
-        qtbot.waitUntil(lambda: right(opened), timeout=10_000)
+        qtbot.waitUntil(lambda: right(opened), timeout=60_000)
 
 
 def test_a_stroke_that_is_taken_back_is_forgotten(opened, dock, painting, qtbot):
     paint_both(painting)
-    qtbot.waitUntil(lambda: right(opened), timeout=10_000)
+    qtbot.waitUntil(lambda: right(opened), timeout=60_000)
     before = np.array(opened.layer("preview").data)
     painting.paint((5, 20, 25), 1)  # the middle step is as pore now, and all that is nearer to it
-    qtbot.waitUntil(lambda: (opened.layer("preview").data != before).mean() > 0.1, timeout=10_000)
+    qtbot.waitUntil(lambda: (opened.layer("preview").data != before).mean() > 0.1, timeout=60_000)
     opened.painting.undo()
-    qtbot.waitUntil(lambda: np.array_equal(opened.layer("preview").data, before), timeout=10_000)
+    qtbot.waitUntil(lambda: np.array_equal(opened.layer("preview").data, before), timeout=60_000)
 
 
 def test_painting_puts_a_result_aside(opened, dock, painting, qtbot):
@@ -112,12 +112,12 @@ def test_painting_puts_a_result_aside(opened, dock, painting, qtbot):
     opened.show_result("otsu")
     paint_both(painting)
     assert opened.shown == ""
-    qtbot.waitUntil(lambda: right(opened), timeout=10_000)
+    qtbot.waitUntil(lambda: right(opened), timeout=60_000)
 
 
 def test_certainty_glares_where_two_classes_are_near(opened, dock, painting, qtbot):
     paint_both(painting)
-    qtbot.waitUntil(lambda: right(opened), timeout=10_000)
+    qtbot.waitUntil(lambda: right(opened), timeout=60_000)
     plain = np.array(opened.layer("preview").data)
     dock.methods.taught.certainty.setChecked(True)
     shaded = np.array(opened.layer("preview").data)
@@ -130,14 +130,14 @@ def test_certainty_glares_where_two_classes_are_near(opened, dock, painting, qtb
 
 def test_the_next_doubtful_place_is_brought_into_view(opened, dock, painting, qtbot):
     paint_both(painting)
-    qtbot.waitUntil(dock.methods.taught.next.isEnabled, timeout=10_000)
+    qtbot.waitUntil(dock.methods.taught.next.isEnabled, timeout=60_000)
     taught = dock.methods.taught
-    with qtbot.waitSignal(taught.live.doubtful, timeout=10_000) as found:
+    with qtbot.waitSignal(taught.live.doubtful, timeout=60_000) as found:
         taught.next.click()
     place = found.args[0]
     assert opened.plane() == Plane(0, place[0])
     assert opened.place_in_view() == place
-    with qtbot.waitSignal(taught.live.doubtful, timeout=10_000) as found:
+    with qtbot.waitSignal(taught.live.doubtful, timeout=60_000) as found:
         taught.next.click()  # at once, while the plane of the first is still being asked for
     assert found.args[0] is None or found.args[0] != place
 
@@ -145,14 +145,14 @@ def test_the_next_doubtful_place_is_brought_into_view(opened, dock, painting, qt
 def test_the_held_out_score_is_one_line(opened, dock, painting, qtbot):
     paint_both(painting)
     score = dock.methods.taught._score
-    qtbot.waitUntil(lambda: "for a score" in score.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "for a score" in score.text(), timeout=60_000)
     assert described({"mean_iou": 0.869, "iou": {"pore": 0.91, "clay": float("nan")}}) == "held out  IoU .87   pore .91 · clay –"
     assert described({}) == ""
 
 
 def test_another_method_takes_the_preview_over(opened, dock, painting, qtbot):
     paint_both(painting)
-    qtbot.waitUntil(lambda: right(opened), timeout=10_000)
+    qtbot.waitUntil(lambda: right(opened), timeout=60_000)
     dock.methods.choose("otsu", {"classes": 2})
     grey = np.asarray(opened.scan.levels[0][5])
 
@@ -160,9 +160,9 @@ def test_another_method_takes_the_preview_over(opened, dock, painting, qtbot):
         bounds = dock.methods.plot.thresholds
         return len(bounds) == 1 and np.array_equal(opened.layer("preview").data[0], np.digitize(grey, bounds, right=True) + 1)
 
-    qtbot.waitUntil(shows, timeout=10_000)
+    qtbot.waitUntil(shows, timeout=60_000)
     dock.methods.choose("nearest")
-    qtbot.waitUntil(lambda: right(opened), timeout=10_000)
+    qtbot.waitUntil(lambda: right(opened), timeout=60_000)
 
 
 def test_only_the_newest_wish_is_answered(opened, painting, qtbot, monkeypatch):
@@ -186,7 +186,7 @@ def test_only_the_newest_wish_is_answered(opened, painting, qtbot, monkeypatch):
     live.ask(wishes[1])
     live.ask(wishes[2])
     go_on.set()
-    qtbot.waitUntil(lambda: seen == [(3, 1)], timeout=10_000)
+    qtbot.waitUntil(lambda: seen == [(3, 1)], timeout=60_000)
     live.close()
 
 
@@ -195,7 +195,7 @@ def test_a_model_is_saved_beside_the_scan_under_a_free_name(opened, dock, painti
     monkeypatch.setattr(opened, "run", lambda command, arguments, *_: asked.append((command, arguments)))
     paint_both(painting)
     models = dock.methods.models
-    qtbot.waitUntil(models.save_button.isEnabled, timeout=10_000)
+    qtbot.waitUntil(models.save_button.isEnabled, timeout=60_000)
     models.save_button.click()
     models._save.click()
     folder = opened.scan.sidecar / "models" / "steps-1"

@@ -46,7 +46,7 @@ def test_an_open_scan_has_its_layers_in_order_with_scale_and_contrast(opened):
 
 
 def test_what_cannot_be_opened_is_told(session, tmp_path, qtbot):
-    with qtbot.waitSignal(session.said, check_params_cb=lambda words, bad: bad, timeout=10_000) as told:
+    with qtbot.waitSignal(session.said, check_params_cb=lambda words, bad: bad, timeout=60_000) as told:
         session.open(tmp_path / "nothing.zarr")
     assert "nothing.zarr" in told.args[0]
     assert session.scan is None
@@ -60,7 +60,7 @@ def test_strokes_and_classes_come_back(opened, qtbot, viewer):
     assert before.max() == 2
     opened.forget()
     assert not viewer.layers
-    with qtbot.waitSignal(opened.scan_changed, timeout=10_000):
+    with qtbot.waitSignal(opened.scan_changed, timeout=60_000):
         opened.open(path)
     np.testing.assert_array_equal(opened.layer("strokes").data[5], before)
     assert [c.name for c in opened.classes] == ["pore", "grain"]
@@ -153,7 +153,7 @@ def test_deleting_the_image_closes_the_scan(opened, qtbot):
 def test_a_second_window_reads_strokes_and_says_who_holds_them(opened, qtbot, scan_path):
     other = session_of(keep := ViewerModel())
     try:
-        with qtbot.waitSignal(other.scan_changed, timeout=10_000):
+        with qtbot.waitSignal(other.scan_changed, timeout=60_000):
             other.open(scan_path)
         assert "steps" in other.readonly
         assert not other.layer("strokes").editable
@@ -179,7 +179,7 @@ def test_a_scan_dropped_into_the_window_is_taken_up(session, scan_path, qtbot):
     from lithoscope._napari.reader import get_reader
 
     ((data, keywords, _),) = get_reader(str(scan_path))(str(scan_path))
-    with qtbot.waitSignal(session.scan_changed, timeout=10_000):
+    with qtbot.waitSignal(session.scan_changed, timeout=60_000):
         session.viewer.add_image(data, **keywords)
     assert names(session) == ["steps", "steps · strokes"]
 
@@ -196,7 +196,7 @@ def test_an_unfinished_run_can_be_resumed_in_another_session(session, scan_path,
 
     with pytest.raises(Cancelled):
         segment(Scan.open(scan_path), segmenter("otsu")(), output="half", report=stop)
-    with qtbot.waitSignal(session.scan_changed, timeout=10_000):
+    with qtbot.waitSignal(session.scan_changed, timeout=60_000):
         session.open(scan_path)
     assert session.results() == []
     assert [(name, record.method) for name, record in session.unfinished.items()] == [("half", "otsu")]
@@ -204,7 +204,7 @@ def test_an_unfinished_run_can_be_resumed_in_another_session(session, scan_path,
 
 def test_a_scan_opened_anew_is_still_ones_own(opened, qtbot):
     path = opened.scan.path
-    with qtbot.waitSignal(opened.scan_changed, timeout=10_000):
+    with qtbot.waitSignal(opened.scan_changed, timeout=60_000):
         opened.open(path)
     assert opened.readonly == ""
     assert opened.layer("strokes").editable

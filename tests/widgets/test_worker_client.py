@@ -16,7 +16,7 @@ def client(fake_worker, qapp):
 
 
 def ended(qtbot, client, job):
-    qtbot.waitUntil(lambda: job.over, timeout=10_000)
+    qtbot.waitUntil(lambda: job.over, timeout=60_000)
     return job.state
 
 
@@ -31,7 +31,7 @@ def test_a_job_reports_and_answers(client, qtbot):
 
 def test_jobs_wait_for_each_other_in_one_process(client, qtbot):
     first, second = client.submit("wait", {}, "first"), client.submit("echo", {"b": 2}, "second")
-    qtbot.waitUntil(lambda: first.done == 1, timeout=10_000)
+    qtbot.waitUntil(lambda: first.done == 1, timeout=60_000)
     pid = client.pid
     assert second.state == "waiting"
     client.cancel(first)
@@ -50,7 +50,7 @@ def test_a_waiting_job_is_cancelled_at_once(client, qtbot):
 def test_a_job_that_does_not_listen_is_ended_after_its_grace(client, qtbot, monkeypatch):
     monkeypatch.setattr(worker_client, "GRACE_S", 0.1)
     job, after = client.submit("deaf", {}, "deaf"), client.submit("echo", {"c": 3}, "after")
-    qtbot.waitUntil(lambda: job.done == 1, timeout=10_000)
+    qtbot.waitUntil(lambda: job.done == 1, timeout=60_000)
     client.cancel(job)
     assert ended(qtbot, client, job) == "cancelled"
     assert ended(qtbot, client, after) == "done"
@@ -65,7 +65,7 @@ def test_a_crash_fails_the_job_and_the_next_one_gets_a_new_process(client, qtbot
 
 def test_a_killed_worker_is_told_as_such(client, qtbot):
     job = client.submit("deaf", {}, "deaf")
-    qtbot.waitUntil(lambda: job.done == 1, timeout=10_000)
+    qtbot.waitUntil(lambda: job.done == 1, timeout=60_000)
     client.kill()
     assert ended(qtbot, client, job) == "failed"
     assert "ended from outside" in job.message
