@@ -33,9 +33,13 @@ class FilterPanel(QWidget):
         self._values: dict[str, dict[str, Any]] = {}
         self._name = ""
         self.image = QComboBox()
+        self.image.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.image.setMinimumContentsLength(14)
         self.image.setAccessibleName("Image that methods work on")
         self.image.setToolTip("The scan itself, or a filtered image of it: it is shown, and methods work on it")
         self.method = QComboBox()
+        self.method.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.method.setMinimumContentsLength(14)
         self.method.setAccessibleName("Filter")
         for name, kind in REGISTRY.items():
             self.method.addItem(kind.title, name)

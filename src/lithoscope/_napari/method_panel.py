@@ -52,6 +52,8 @@ class MethodPanel(QWidget):
         self._last: tuple[str, dict[str, Any], str] | None = None
         self._estimated: tuple[Any, ...] = ()
         self.method = QComboBox()
+        self.method.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.method.setMinimumContentsLength(14)
         self.method.setAccessibleName("Method")
         for name, kind in REGISTRY.items():
             self.method.addItem(kind.title, name)
