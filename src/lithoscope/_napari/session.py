@@ -15,6 +15,7 @@ from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 from lithoscope._napari import layers as ours
 from lithoscope._napari import looking
 from lithoscope._napari.background import Background, sentence
+from lithoscope._napari.collecting import give_back, set_aside
 from lithoscope._napari.images import Images
 from lithoscope._napari.keys import Keys
 from lithoscope._napari.layer_stack import LayerStack
@@ -79,6 +80,7 @@ class Session(QObject):
         """The name of the result on show."""
         self.correcting = False
         self.finish_in_background = False
+        self._short_collections = False
         self._stack = LayerStack(self._viewer, self._keys.bind)
         self.preview = PreviewLayer(self._stack)
         self.painting = Painting(self)
@@ -126,6 +128,9 @@ class Session(QObject):
             self.said.emit(f"counting the grey values of {path.name}, once …", False)
             self.run("info", {"scan": str(path)}, f"count {found.scan.name}", lambda job: self._on_counted(job, path))
             return
+        if not self._short_collections:
+            self._short_collections = True
+            set_aside()
         former = self._stack.take()
         for old in former:
             old.units = ours.placed(found.scan.voxel)["units"]  # napari warns of unlike units, and these go in a moment
@@ -384,6 +389,9 @@ class Session(QObject):
     def shut(self) -> None:
         """The window closes: everything painted is on disk, the worker is told."""
         self.closing.emit()
+        if self._short_collections:
+            self._short_collections = False
+            give_back()
         self.reading.close()
         self.jobs.close(finish=self.finish_in_background)
         self.painting.shut()
