@@ -4,6 +4,7 @@ They are found in the token caches that jobs over the whole scan make, and in fi
 the folder that may be deleted.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from lithoscope.features.cache import LIMIT, FeatureCache
 from lithoscope.features.token_cache import TokenCache
 from lithoscope.features.tokens import Tokens
 from lithoscope.volume.blocks import read
-from lithoscope.volume.images import window_of
+from lithoscope.volume.images import filtered_image, window_of
 
 if TYPE_CHECKING:
     from lithoscope.volume.scan import Scan
@@ -34,7 +35,9 @@ class PlaneTokens:
         self.scan, self.tokens, self.image = scan, tokens, image
         self.window = window_of(scan, image)
         self.cache = cache or FeatureCache(scan.sidecar / "cache", limit=0 if scan.readonly else LIMIT, memory=128 << 20)
-        self._folder = f"planes-{image or 'scan'}-{scan.content_hash[:16]}-{self.window[0]:g}-{self.window[1]:g}-{tokens.key()}"
+        made = "" if image is None else filtered_image(scan, image).record.uuid
+        shown = hashlib.sha256(f"{scan.content_hash}-{made}-{self.window}".encode()).hexdigest()[:16]
+        self._folder = f"planes-{image or 'scan'}-{shown}-{tokens.key()}"
 
     def of(self, axis: int, index: int, check: Callable[[], None] = lambda: None) -> Half:
         """The tokens (rows, columns, width) of a plane; `check` is called between parts of it, and may raise to end it."""
