@@ -3,7 +3,7 @@
 An `Edit` is one `write` of strokes or corrections, so that each is journalled and undone as one. Nothing here knows a window.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lithoscope.errors import InputError
 from lithoscope.labels.cleaning.morphology import Ball
 from lithoscope.labels.editable import EditableArray
+from lithoscope.labels.fence import Fence
 from lithoscope.volume.blocks import Array3D, read
 from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.voxel import UNITS_UM, Voxel, unit_named
@@ -65,22 +66,9 @@ def replace_axis(box: Box, axis: int, start: int, stop: int) -> Box:
     return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
 
 
-def restricted(
-    edit: Edit,
-    *,
-    grey: Array3D | None = None,
-    between: tuple[float, float] | None = None,
-    labels: EditableArray | None = None,
-    over: Collection[int] | None = None,
-) -> Edit:
-    """The edit where grey lies within `between`, both ends included, and the label is one of `over`, as far as these are given."""
-    mask = edit.mask
-    if between is not None and grey is not None:
-        values = read(grey, edit.box)
-        mask = mask & (values >= between[0]) & (values <= between[1])
-    if over is not None and labels is not None:
-        mask = mask & np.isin(labels.read(edit.box), sorted(over))
-    return replace(edit, mask=mask)
+def restricted(edit: Edit, labels: EditableArray, fence: Fence | None) -> Edit:
+    """The edit where the fence lets a brush paint."""
+    return edit if fence is None else replace(edit, mask=fence.within(labels, edit.box, edit.mask))
 
 
 def ball(centre: Sequence[float], radius: float, shape: Triple, value: int, *, voxel: Voxel | None = None, unit: str | None = None) -> Edit:
