@@ -62,13 +62,12 @@ class CorrectingPanel(QWidget):
         grid = QGridLayout()
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(4)
-        for place, part in enumerate((self.holes, self.interpolate, self.back, self.on)):
-            grid.addWidget(part, 0, place)
+        grid.addLayout(row(self.holes, self.interpolate, self.back, self.on, spacing=4), 0, 0, 1, 4)
         grid.addWidget(self.lasso, 1, 0)
         grid.addWidget(self.grow, 1, 1)
-        grid.addLayout(row(self.tolerance, self.in_3d, spacing=4), 1, 2, 1, 2)
+        grid.addLayout(row(self.tolerance, self.in_3d, 1, spacing=4), 1, 2, 1, 2)
         grid.addWidget(self.ball, 2, 1)
-        grid.addLayout(row(self.radius, self.unit, spacing=4), 2, 2, 1, 2)
+        grid.addLayout(row(self.radius, self.unit, 1, spacing=4), 2, 2, 1, 2)
         grid.addWidget(self.between, 3, 0)
         grid.addLayout(row(self.low, text("to", wrap=False), self.high, 1, spacing=4), 3, 1, 1, 3)
         grid.addWidget(self.over, 4, 0)
@@ -131,8 +130,8 @@ class CorrectingPanel(QWidget):
         blocker = QSignalBlocker(self.unit)
         self.unit.clear()
         self.unit.addItem(VOXELS)
-        if scan is not None and scan.voxel is not None and scan.voxel.unit != "pixel":
-            self.unit.addItem(scan.voxel.unit)
+        if scan is not None and scan.voxel is not None:
+            self.unit.addItem(scan.voxel.symbol)
         blocker.unblock()
         self._session.tools.unit = None
 
@@ -187,8 +186,7 @@ def _number(name: str, value: float, *, prefix: str = "") -> QDoubleSpinBox:
     made.setValue(value)
     made.setAccessibleName(name)
     made.setToolTip(name)
-    made.setMinimumWidth(64)
+    made.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+    made.setFixedWidth(62)
     made.setKeyboardTracking(False)
     return made
-
-

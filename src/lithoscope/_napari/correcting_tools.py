@@ -11,9 +11,11 @@ from qtpy.QtCore import QObject, Signal
 from lithoscope._napari.background import Background, sentence
 from lithoscope._napari.correcting_clicks import Clicks
 from lithoscope.labels.correcting import Edit, Plane, ball, copied, grown, holes, interpolated, restricted
+from lithoscope.labels.corrections import Corrected
 from lithoscope.labels.drawn import drawn_around
 from lithoscope.labels.editable import EditableArray
 from lithoscope.labels.fence import Fence
+from lithoscope.labels.store import LabelStore
 from lithoscope.volume.box import Triple
 
 if TYPE_CHECKING:
@@ -87,7 +89,8 @@ class CorrectingTools(QObject):
         """Fill the planes between the two nearest on which the chosen class was drawn, around the one in view."""
 
         def work(labels: EditableArray, plane: Plane, shape: Triple, id: int) -> Edit:
-            own = getattr(labels, "store", labels)  # of a result only what was painted, not what the method said
+            own = labels.store if isinstance(labels, Corrected) else labels  # of a result only what was painted, not what the method said
+            assert isinstance(own, LabelStore)
             first, second = drawn_around(own, plane, shape, id)
             return interpolated(own, first, second, shape, id)
 

@@ -92,6 +92,7 @@ class Labels(layers.Labels):
     def paint(self, *arguments: Any, **keywords: Any) -> None:
         with self._call():
             super().paint(*arguments, **keywords)
+        self._show_fence()
 
     def paint_polygon(self, *arguments: Any, **keywords: Any) -> None:
         with self._call():

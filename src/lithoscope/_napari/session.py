@@ -15,6 +15,7 @@ from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 from lithoscope._napari import layers as ours
 from lithoscope._napari import looking
 from lithoscope._napari.background import Background
+from lithoscope._napari.correcting_tools import CorrectingTools
 from lithoscope._napari.images import Images
 from lithoscope._napari.keys import Keys
 from lithoscope._napari.layer_stack import LayerStack
@@ -78,6 +79,7 @@ class Session(QObject):
         self.preview = PreviewLayer(self.stack)
         self.painting = Painting(self)
         self.images = Images(self)
+        self.tools = CorrectingTools(self)
         self.on_show = ResultOnShow(self)
         self._opening = ScanOpening(self)
         viewer.layers.events.removed.connect(self._on_removed)

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 from qtpy.QtCore import QObject
 
 from lithoscope._napari.background import Background
 from lithoscope.labels.correcting import Pointed, pointed_at
-from lithoscope.volume.box import Triple
+from lithoscope.volume.box import Box, Triple
 
 if TYPE_CHECKING:
     from lithoscope._napari.session import Session
@@ -35,10 +37,10 @@ class UnderCursor(QObject):
         layer, scan = self._session.layer("result") or self._session.layer("strokes"), self._session.scan
         if layer is None or scan is None:
             return
-        labels = layer.data if hasattr(layer.data, "read") else None
+        labels = layer.data if hasattr(layer.data, "read") else _Boxes(layer.data[0])
         z, y, x = (round(float(p)) for p in layer.world_to_data(self._session.viewer.cursor.position)[-3:])
         shape = scan.shape
-        if labels is None or not all(0 <= p < n for p, n in zip((z, y, x), shape, strict=True)):
+        if not all(0 <= p < n for p, n in zip((z, y, x), shape, strict=True)):
             self._tell("Under the cursor: –")
         elif (z, y, x) != self._last:
             self._last = (z, y, x)
@@ -52,7 +54,22 @@ class UnderCursor(QObject):
         name = table[found.label].name if found.label in table else f"class {found.label}"
         scan = self._session.scan
         size = f"{'over ' if found.more else ''}{found.voxels:,} voxel{'s' if found.voxels != 1 else ''}"
-        if scan is not None and scan.voxel is not None and scan.voxel.unit != "pixel":
+        if scan is not None and scan.voxel is not None:
             z, y, x = scan.voxel.um
-            size += f" · {found.voxels * z * y * x:,.4g} µm³"
+            size += f" · {volume_text(found.voxels * z * y * x)}"
         self._tell(f"Under the cursor: {name} · {size}")
+
+
+def volume_text(um3: float) -> str:
+    """A volume in a unit that reads well: "48 µm³", "0.0044 mm³"."""
+    return f"{um3:,.4g} µm³" if um3 < 1e5 else f"{um3 / 1e9:,.3g} mm³"
+
+
+class _Boxes:
+    """A result that is only looked at, read in boxes."""
+
+    def __init__(self, level: Any) -> None:
+        self._level = level
+
+    def read(self, box: Box) -> npt.NDArray[Any]:
+        return np.asarray(self._level[box.slices])

@@ -5,6 +5,7 @@ An `Edit` is one `write` of strokes or corrections, so that each is journalled a
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -181,6 +182,12 @@ def grown(grey: Array3D, at: Triple, tolerance: float, value: int, *, plane: Pla
     return tightened(Edit(box, (numbers == numbers[place]) & alike, value))
 
 
+class Readable(Protocol):
+    """Labels that are read in boxes."""
+
+    def read(self, box: Box) -> npt.NDArray[np.integer[Any]]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Pointed:
     """What is under the cursor: its label, and how many voxels of it hang together there; `more` when they reach farther than was seen."""
@@ -190,12 +197,12 @@ class Pointed:
     more: bool
 
 
-def pointed_at(labels: EditableArray, at: Triple, shape: Triple, *, reach: int = 48) -> Pointed:
+def pointed_at(labels: Readable, at: Triple, shape: Triple, *, reach: int = 48) -> Pointed:
     """The label at a voxel, and the size of what it belongs to within `reach` voxels."""
     import cc3d
 
     box = Box(at, (at[0] + 1, at[1] + 1, at[2] + 1)).grow((reach, reach, reach)).intersect(Box.whole(shape))
-    block: Labels = labels.read(box)
+    block = labels.read(box)
     place = tuple(a - b for a, b in zip(at, box.start, strict=True))
     label = int(block[place])
     if not label:

@@ -44,7 +44,8 @@ class Fence:
             return np.zeros(places[0].shape, np.bool_)
         low, high = [int(p.min()) for p in places], [int(p.max()) + 1 for p in places]
         box = Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
-        return self.within(labels, box)[tuple(p - a for p, a in zip(places, low, strict=True))]
+        allowed: Mask = self.within(labels, box)[tuple(p - a for p, a in zip(places, low, strict=True))]
+        return allowed
 
 
 def painted_through(fence: Fence | None, labels: Painted, box: Box, mask: Mask | None, values: Labels) -> None:
