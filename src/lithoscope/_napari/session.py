@@ -15,6 +15,7 @@ from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 from lithoscope._napari import layers as ours
 from lithoscope._napari import looking
 from lithoscope._napari.background import Background
+from lithoscope._napari.brush_box import hide_brush_box
 from lithoscope._napari.images import Images
 from lithoscope._napari.keys import Keys
 from lithoscope._napari.layer_stack import LayerStack
@@ -80,6 +81,7 @@ class Session(QObject):
         self.images = Images(self)
         self.on_show = ResultOnShow(self)
         self._opening = ScanOpening(self)
+        hide_brush_box(viewer)
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.dims.events.current_step.connect(self._on_plane)
