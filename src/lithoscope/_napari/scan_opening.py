@@ -8,6 +8,7 @@ from qtpy.QtCore import QObject
 
 from lithoscope._napari import layers as ours
 from lithoscope._napari.background import sentence
+from lithoscope._napari.collecting import Collections
 from lithoscope._napari.opening import Opened, opened, take_up_units, warm
 from lithoscope._napari.worker_client import Job
 from lithoscope.classes import ClassTable
@@ -22,6 +23,8 @@ class ScanOpening(QObject):
     def __init__(self, session: "Session") -> None:
         super().__init__(session)
         self._session = session
+        self._collections = Collections()
+        session.closing.connect(self._collections.lengthen)
         session.reading.failed.connect(self._on_failure)
         session.reading.start(warm, take_up_units)
 
@@ -61,6 +64,7 @@ class ScanOpening(QObject):
             session.said.emit(f"counting the grey values of {path.name}, once …", False)
             session.run("info", {"scan": str(path)}, f"count {found.scan.name}", lambda job: self._on_counted(job, path))
             return
+        self._collections.shorten()
         former = session.stack.take()
         for old in former:
             old.units = ours.placed(found.scan.voxel)["units"]  # napari warns of unlike units, and these go in a moment
