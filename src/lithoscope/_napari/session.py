@@ -117,6 +117,10 @@ class Session(QObject):
         self.close_scan()
         self.scan_changed.emit()
 
+    def leave(self) -> None:
+        """Close the scan in several turns of the event loop; `scan_changed` follows."""
+        self._opening.close_in_turns()
+
     # --- layers ---------------------------------------------------------------------------------------------------
 
     def layer(self, kind: ours.Kind) -> Layer | None:
@@ -126,9 +130,11 @@ class Session(QObject):
     def _on_inserted(self, event: Any) -> None:
         """A scan that was dropped into the window is taken up; beside an open one it is only shown."""
         layer = event.value
+        if self.stack.kind_of(layer) is not None:
+            return
         if self.scan is None:
             self.adopt(layer)
-        elif ours.about(layer).get("kind") == "image" and self.scan is not None and ours.about(layer)["path"] != str(self.scan.path):
+        elif ours.about(layer).get("kind") == "image" and ours.about(layer)["path"] != str(self.scan.path):
             self.said.emit(f"{layer.name} is shown beside {self.scan.name}; to work on it, close {self.scan.name} first", False)
 
     def overlays(self) -> list[Layer]:
@@ -142,7 +148,7 @@ class Session(QObject):
             return
         self.stack.forget(kind)
         if kind == "image":
-            QTimer.singleShot(0, self.forget)
+            QTimer.singleShot(0, self.leave)
         elif kind == "result":
             self.on_show.gone()
 
