@@ -27,7 +27,7 @@ class Likeness:
 
     def __init__(self, source: "PlaneTokens", axis: int, index: int) -> None:
         self.source, self.place = source, source.place(axis, index)
-        self.tokens = directions(source.of(axis, index), _mean(source))
+        self.tokens, self.inside = directions(source.of(axis, index), _mean(source)), source.inside(axis, index)
 
     def token(self, voxel: Triple) -> Floats:
         """The direction of the token that holds a voxel."""
@@ -51,9 +51,11 @@ class Likeness:
     def given(self, token: Floats, at: Triple) -> Overlay:
         """Likeness to a token that may be of another plane."""
         name = self.source.tokens.opened.name
-        words = ",".join(map(str, at))
+        words, values = ",".join(map(str, at)), self.to(token)
+        if self.inside is not None:
+            values[~self.inside] = np.nan
         return Overlay(
-            "similarity", f"likeness to the token at {words}", self.to(token), self.place, (0.0, 1.0), "viridis", ("unlike", "alike"),
+            "similarity", f"likeness to the token at {words}", values, self.place, (0.0, 1.0), "viridis", ("unlike", "alike"),
             at=at, notes=(name, "cosine from the mean of all tokens"), about={"token": list(at)},
         )  # fmt: skip
 
