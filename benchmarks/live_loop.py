@@ -106,7 +106,8 @@ def measure(quick: bool) -> list[Row]:
             since = time.perf_counter()
             taken, worked = strokes_of(window, truth, count, seed=dimensions)
             p95, load = float(np.percentile(taken, 95)), os.getloadavg()[0]
-            note = f"{count} strokes, {dimensions}D features kept; p95 {p95:.0f} ms; {np.median(worked):.0f} ms of processor time; load {load:.0f}"
+            cores = f"{np.median(worked):.0f} ms of processor time; load {load:.0f}"
+            note = f"{count} strokes, {dimensions}D features kept; p95 {p95:.0f} ms; {cores}"
             rows.append(bound(f"stroke to updated plane of {edge}², {dimensions}D, p50", float(np.median(taken)), 250, "ms", note))
             busy = window.gap(since)
             since = time.perf_counter()
