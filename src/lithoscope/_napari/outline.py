@@ -35,9 +35,10 @@ class Outline(QObject):
         self._layer: Shapes | None = None
         self._former: Any = None
         self._drawing = False
+        self._plane: Plane | None = None
         self.shape: Shape | None = None
         self.editing = False
-        session.plane_changed.connect(self.follow)
+        session.plane_changed.connect(self._on_plane)
         session.facts_changed.connect(self._place)
         session.viewer.layers.events.removed.connect(self._on_removed)
 
@@ -51,7 +52,7 @@ class Outline(QObject):
         self.shape = shape
         if self._layer is None:
             self._add()
-        self.follow()
+        self.draw()
         if editing != self.editing:
             self.editing = editing
             self._hand_over(editing)
@@ -66,12 +67,17 @@ class Outline(QObject):
             viewer.layers.remove(layer)
             self._activate(self._former)
 
-    def follow(self) -> None:
+    def _on_plane(self) -> None:
+        """Follow the slider. A shape that is dragged beyond the image changes the slider's range: nothing is drawn anew for that."""
+        if self._session.plane() != self._plane:
+            self.draw()
+
+    def draw(self) -> None:
         """Draw the outline on the plane in view; in 3D, where napari's tools do not work, it is not shown."""
         scan, layer = self._session.scan, self._layer
         if scan is None or layer is None or self.shape is None:
             return
-        plane = self._session.plane()
+        plane = self._plane = self._session.plane()
         drawn = [] if plane is None else drawn_on(self.shape, plane, scan.shape)
         self._drawing = True
         try:
@@ -89,7 +95,7 @@ class Outline(QObject):
         if self._layer is not None and self._session.scan is not None:
             placed = ours.placed(self._session.scan.voxel)
             self._layer.scale, self._layer.units = placed["scale"], placed["units"]
-            self.follow()
+            self.draw()
 
     def _thickness(self) -> float:
         assert self._session.scan is not None
@@ -121,7 +127,7 @@ class Outline(QObject):
         if editing:
             self._session.viewer.layers.selection.active = layer
             layer.mode = "select"
-            self.follow()
+            self.draw()
         else:
             layer.selected_data = set()
             layer.mode = "pan_zoom"
@@ -148,7 +154,7 @@ class Outline(QObject):
             moved, self.shape = found != self.shape, found
         else:
             moved = False
-        self.follow()
+        self.draw()
         if moved:
             self.changed.emit()
 
