@@ -43,4 +43,4 @@ def preview(
     fitted = chosen.fit(survey, range(z.start, z.stop), report=report)
     share = allot(scan, fitted, np.dtype(survey.array.dtype).itemsize, MEMORY, getattr(chosen, "device", "cpu"))
     work = BlockFilter(survey, fitted, share)
-    return work(box).squeeze(axis)
+    return work(box, threads=share.workers).squeeze(axis)
