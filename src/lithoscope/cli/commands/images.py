@@ -28,8 +28,8 @@ def filter_(
 
     chosen = configured(image_filter(method), settings or {})
     opened = Scan.open(Path(scan))
-    options = {"image": image, "device": device, "resume": resume, "overwrite": overwrite}
-    return filter_image(opened, chosen, output or method, **options, report=report).to_json()
+    record = filter_image(opened, chosen, output or method, image=image, device=device, resume=resume, overwrite=overwrite, report=report)
+    return record.to_json()
 
 
 def filters(*, report: Report = silent) -> Json:
