@@ -63,7 +63,7 @@ class ScanDock(Dock):
         self.voxel_button.clicked.connect(self._on_voxel)
         self.voxel_edit.returnPressed.connect(self._on_voxel)
         self._more.toggled.connect(self._on_more)
-        self._close.clicked.connect(self.session.forget)
+        self._close.clicked.connect(self.session.leave)
         self.session.facts_changed.connect(self.show_facts)
         self.finish()
 
