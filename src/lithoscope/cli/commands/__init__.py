@@ -35,6 +35,7 @@ COMMANDS = {
     "evaluate_backbone": "backbones:evaluate_backbone",
     "clean": "cleaning:clean",
     "separate": "cleaning:separate",
+    "explain": "explaining:explain",
     "evaluate_retrieval": "retrieval:evaluate_retrieval",
     "library_add": "retrieval:library_add",
     "library_remove": "retrieval:library_remove",
