@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -115,9 +116,9 @@ class LivePreview:
     def _view(self, fitted: Segmenter, part: Box, axis: int, check: Check, *, certain: bool) -> View:
         check()
         certainty: npt.NDArray[np.float32] | None
-        if extractors := fitted.extractors():
+        if fitted.live and fitted.extractors():
             window = next(windows(part, axis, self.scan.shape))
-            features = self.features.of_window(window, axis, extractors[0])[(slice(None), *part.within(window).slices)]
+            features = self.features.of_window(window, axis, fitted.extractors()[0])[(slice(None), *part.within(window).slices)]
             labels, certainty = fitted.by_features(features, certain=certain)
         else:
             labels, certainty = _best(self._scores(fitted, part))
@@ -181,11 +182,13 @@ class LivePreview:
             check()
 
     def _scores(self, fitted: Segmenter, box: Box) -> npt.NDArray[np.float32]:
-        grown = box.grow(fitted.halo())
+        featured = bool(fitted.extractors())
+        grown = box if featured else box.grow(fitted.halo())
         core = box.within(grown).slices
         block = Block(
-            image=read(self.features.array, grown), core=core, window=self.features.window, origin=grown.start, voxel=self.scan.voxel
-        )
+            image=read(self.features.array, grown), core=core, window=self.features.window, origin=grown.start,
+            voxel=self.scan.voxel, source=partial(self.features, grown) if featured else None,
+        )  # fmt: skip
         return fitted.scores(block)[(slice(None), *core)]
 
     def _wanted(self, box: Box, near: int) -> Iterator[tuple[Box, int, Extractor]]:
