@@ -219,12 +219,12 @@ class Session(QObject):
             return
         from lithoscope.labels.classes_file import save_classes
 
-        self.classes = table
         with self.telling():
             save_classes(self.scan, table)
+            self.classes = table
         strokes = self.layer("strokes")
         if strokes is not None:
-            strokes.colormap = ours.colormap(table)
+            strokes.colormap = ours.colormap(self.classes)
         self.classes_changed.emit()
 
     # --- results ------------------------------------------------------------------------------------------------------

@@ -76,6 +76,7 @@ def create(
 ) -> ResultWriter:
     """A new result of this name; what a killed run left under it is dropped. Classes are uint8, numbered grains uint32."""
     check_name(name)
+    scan.check_present()
     _mend(scan, name)
     same = [other for other in scan.results() if other.casefold() == name.casefold()]
     if same and (not overwrite or same != [name]):
