@@ -16,6 +16,7 @@ from lithoscope._napari import layers as ours
 from lithoscope._napari import looking
 from lithoscope._napari.background import Background
 from lithoscope._napari.brush_box import hide_brush_box
+from lithoscope._napari.correcting_tools import CorrectingTools
 from lithoscope._napari.images import Images
 from lithoscope._napari.keys import Keys
 from lithoscope._napari.layer_stack import LayerStack
@@ -79,6 +80,7 @@ class Session(QObject):
         self.preview = PreviewLayer(self.stack)
         self.painting = Painting(self)
         self.images = Images(self)
+        self.tools = CorrectingTools(self)
         self.on_show = ResultOnShow(self)
         self._opening = ScanOpening(self)
         hide_brush_box(viewer)
