@@ -219,6 +219,9 @@ class Session(QObject):
         """Take up other names, colours or classes, and keep them."""
         if self.scan is None:
             return
+        if self.correcting:
+            self.on_show.change_classes(table)
+            return
         from lithoscope.labels.classes_file import save_classes
 
         with self.telling():
