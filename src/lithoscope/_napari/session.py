@@ -286,7 +286,7 @@ class Session(QObject):
         elif job.state == "cancelled":
             self.said.emit(f"{job.title}: cancelled", False)
         else:
-            hint = "; what was done is kept: press Resume to go on" if job.command == "segment" and job.done else ""
+            hint = "; what was done is kept: press Resume to go on" if job.command in ("segment", "filter") and job.done else ""
             self.said.emit(f"{job.title}: {job.message}{hint}", True)
         if then is not None:
             then(job)
