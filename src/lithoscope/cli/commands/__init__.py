@@ -24,6 +24,7 @@ COMMANDS = {
     "methods": "segmenting:methods",
     "labels_import": "results:labels_import",
     "labels_list": "results:labels_list",
+    "labels_classes": "results:labels_classes",
     "labels_rename": "results:labels_rename",
     "labels_delete": "results:labels_delete",
     "export": "results:export",
