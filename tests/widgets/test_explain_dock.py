@@ -259,6 +259,31 @@ def test_a_map_is_drawn_by_the_worker_with_the_settings_chosen(dock, monkeypatch
     assert arguments["backbone"] == "fake"
 
 
+def test_likeness_over_the_whole_scan_is_worked_out_by_the_worker_and_shown_in_its_place(dock, qtbot, monkeypatch):
+    from lithoscope._napari.worker_client import Job
+    from lithoscope.explain.keeping import new_volume
+
+    show(dock, qtbot, "similarity")
+    ran = []
+    monkeypatch.setattr(dock.session, "run", lambda *words: ran.append(words))
+    dock.explaining.point((3, 9, 9))
+    qtbot.waitUntil(lambda: dock._overlays[0].at == (3, 9, 9), timeout=LONG)
+    dock.whole_button.click()
+    command, arguments, _, then = ran[0]
+    assert (command, arguments["kind"], arguments["token"], arguments["plane"]) == ("explain", "similarity", "3,9,9", "z=3")
+    scan = dock.session.scan
+    from pathlib import Path
+
+    target = Path(arguments["out"])
+    with new_volume(target, scan, Place.of_tokens(0, 0, Grid(8)), (5, 6), {}) as array:
+        array[...] = 9
+    then(Job(1, "explain", {}, "", state="done", result={"output": str(target), "notes": ["most alike"]}))
+    layer = dock.explaining.layers.get("likeness")
+    assert layer.data.shape == (24, 5, 6)
+    np.testing.assert_allclose(layer.scale, (1, 8, 8))
+    np.testing.assert_allclose(layer.translate, (0, 3.5, 3.5))
+
+
 def test_a_polygon_holds_what_lies_within():
     corners = np.array([(0, 0), (4, 0), (4, 4), (2, 1), (0, 4)], float)
     inside = within(corners, np.array([(1, 1), (3, 1), (2, 3), (2, 0.5), (5, 1)]))
@@ -274,5 +299,5 @@ def test_the_dock_fits_360_pixels_and_every_control_has_a_name(dock, qtbot, kind
     dock.show()
     assert dock.body.minimumSizeHint().width() <= 344
     for part in dock.body.findChildren(QWidget):
-        if part.focusPolicy() != Qt.FocusPolicy.NoFocus and part.isVisible() and not part.objectName().startswith("qt_"):
+        if part.focusPolicy() & Qt.FocusPolicy.TabFocus and part.isVisible() and not part.objectName().startswith("qt_"):
             assert part.accessibleName() or getattr(part, "text", lambda: "")() or part.parent().accessibleName(), part

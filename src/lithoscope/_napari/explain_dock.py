@@ -14,6 +14,8 @@ from lithoscope._napari.explain_options import ExplainOptions
 from lithoscope._napari.explaining import Explaining
 from lithoscope._napari.look import button, column, mark_bad, row, rule, text
 from lithoscope._napari.map_panel import MapPanel
+from lithoscope._napari.worker_client import Job
+from lithoscope.volume.store import storage_errors
 
 if TYPE_CHECKING:
     from lithoscope.explain.overlay import Overlay
@@ -38,6 +40,7 @@ class ExplainDock(Dock):
         self._opacity.setAccessibleName("How much the overlay covers")
         self._opacity.setRange(5, 100)
         self._opacity.setValue(round(100 * OPACITY))
+        self.whole_button = button("Over the whole scan", tip="Compare every token of the scan with this one; a layer of its own shows it")
         self.keep_button = button("Keep", "Keep this overlay beside the scan", "Keep this overlay beside the scan, to be found again")
         self.save_button = button("Save figure…", "Save the plane with this overlay as a figure, an image or a table")
         self._below = QWidget()
@@ -46,6 +49,7 @@ class ExplainDock(Dock):
                 self._key,
                 self._notes,
                 row(text("Opacity", muted=True, wrap=False), self._opacity),
+                self.whole_button,
                 row(self.keep_button, self.save_button, 1),
             )
         )  # fmt: skip
@@ -64,6 +68,7 @@ class ExplainDock(Dock):
         self.explaining.refused.connect(self._on_refused)
         self.session.results_changed.connect(self.show_results)
         self._opacity.valueChanged.connect(self._on_opacity)
+        self.whole_button.clicked.connect(self._on_whole)
         self.keep_button.clicked.connect(self._on_keep)
         self.save_button.clicked.connect(self._on_save)
         self.destroyed.connect(self.explaining.deleteLater)
@@ -109,6 +114,7 @@ class ExplainDock(Dock):
         self._notes.setText("\n".join(f"{o.title}\n" + " · ".join(n for n in o.notes if n) for o in overlays))
         for part in (self.keep_button, self.save_button):
             part.setEnabled(bool(overlays))
+        self.whole_button.setVisible(bool(overlays) and overlays[0].kind == "similarity")
 
     def _on_busy(self, words: str) -> None:
         if words and not self._overlays:
@@ -122,6 +128,25 @@ class ExplainDock(Dock):
 
     def _on_opacity(self, percent: int) -> None:
         self.explaining.layers.set_opacity(percent / 100)
+
+    def _on_whole(self) -> None:
+        scan = self.session.scan
+        if scan is None or not self._overlays or (at := self._overlays[0].at) is None:
+            return
+        axis, said = "zyx"[self._overlays[0].place.axis], ",".join(map(str, at))
+        target = scan.sidecar / "explain" / f"likeness-{axis}-{said.replace(',', '-')}.zarr"
+        arguments = {
+            "scans": [str(scan.path)], "out": str(target), "kind": "similarity", "backbone": self.explaining.wish.backbone, "token": said,
+            "plane": f"{axis}={at['zyx'.index(axis)]}", "whole": True, "image": self.session.images.chosen, "overwrite": True,
+        }  # fmt: skip
+        with self.session.telling(), storage_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self.session.run("explain", arguments, f"likeness to {said}", self._on_likeness)
+
+    def _on_likeness(self, job: Job) -> None:
+        if job.state == "done" and self.session.scan is not None:
+            self.explaining.layers.show_volume(self.session.scan, Path(job.result["output"]))
+            self.session.said.emit(" · ".join(job.result["notes"]), False)
 
     def _on_keep(self) -> None:
         from lithoscope.explain.keeping import keep

@@ -4,12 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import zarr
 from napari.layers import Image, Layer, Points, Vectors
 
 from lithoscope._napari import layers as ours
 from lithoscope._napari.session import Session
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lithoscope.explain.overlay import Overlay
     from lithoscope.explain.place import Place
     from lithoscope.volume.scan import Scan
@@ -57,6 +60,23 @@ class ExplainLayers:
             layer.visible = True
         self._show_lines(scan, overlays[0])
 
+    def show_volume(self, scan: "Scan", path: "Path") -> None:
+        """Lay an image at token resolution over the whole scan; it is read as it is looked at."""
+        from lithoscope.volume.store import open_array
+
+        if (old := self.get("likeness")) is not None:
+            self._session.viewer.layers.remove(old)
+        about: Any = zarr.open_group(str(path), mode="r").attrs["ome"]
+        transforms = about["multiscales"][0]["datasets"][0]["coordinateTransformations"]
+        scale, shift = (next(t[kind] for t in transforms if t["type"] == kind) for kind in ("scale", "translation"))
+        placed = {**ours.placed(scan.voxel), "scale": scale, "translate": shift}
+        layer = Image(
+            open_array(path / "0", readonly=True), name=f"{scan.name} · likeness", colormap="viridis", contrast_limits=(0, 255),
+            opacity=self.opacity, metadata={ours.KEY: {"kind": "explain", "path": str(scan.path)}}, multiscale=False, **placed,
+        )  # fmt: skip
+        self._add("likeness", layer)
+        self._hide("seen")
+
     def mark(self, scan: "Scan", places: npt.NDArray[np.int64], size: float) -> None:
         """Mark places (n, 3) of the scan with rings."""
         layer = self.get("marks")
@@ -101,7 +121,7 @@ class ExplainLayers:
     def _mute(self) -> None:
         """Hide classes that lie over the image: mixed with them, colours would say something else."""
         for kind in ("preview", "result"):
-            layer = self._session.layer(kind)  # type: ignore[arg-type]
+            layer = self._session.layer(kind)
             if layer is not None and layer.visible:
                 layer.visible = False
                 self._muted.append(layer)
