@@ -5,7 +5,7 @@ from typing import Any
 
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtGui import QHideEvent, QShowEvent
-from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox
+from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox, QSizePolicy, QWidget
 
 from lithoscope._napari.compare_panel import ComparePanel
 from lithoscope._napari.dock import Dock
@@ -34,6 +34,12 @@ class MeasureDock(Dock):
         self.result = QComboBox()
         self.result.setAccessibleName("Result to measure")
         self.result.setToolTip("The result on show; choose another to see and measure it")
+        self.kind = QComboBox()
+        for key, name in KINDS.items():
+            self.kind.addItem(name, key)
+        self.kind.setAccessibleName("What is plotted")
+        for combo in (self.result, self.kind):
+            combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.phases = PhaseTable()
         self._words = text(muted=True)
         self.structure = QCheckBox("also connected parts and surfaces")
@@ -41,11 +47,9 @@ class MeasureDock(Dock):
         self._structure_words = text()
         self.measure = main_button("Measure")
         self._missing = text(muted=True)
-        self.kind = QComboBox()
-        for key, name in KINDS.items():
-            self.kind.addItem(name, key)
-        self.kind.setAccessibleName("What is plotted")
         self.plot = PhasePlot()
+        self._plotted = QWidget()
+        self._plotted.setLayout(row(text("Plot", wrap=False), self.kind))
         self.copy_table = button("Copy table", tip="Copy the table as text, to be pasted into a spreadsheet")
         self.copy_plot = button("Copy plot", tip="Copy what is plotted as text, to be pasted into a spreadsheet")
         self.report = button(
@@ -62,7 +66,7 @@ class MeasureDock(Dock):
                 self._structure_words,
                 self.measure,
                 self._missing,
-                row(text("Plot", wrap=False), self.kind),
+                self._plotted,
                 self.plot,
                 row(self.copy_table, self.copy_plot, 1, self.report, spacing=4),
                 rule(),
@@ -146,6 +150,8 @@ class MeasureDock(Dock):
 
     def _show_plot(self) -> None:
         self.plot.show_measured(self._measured, self._classes, str(self.kind.currentData()))
+        for part in (self._plotted, self.plot, self.copy_plot):
+            part.setVisible(bool(self._measured))
 
     # --- what is done -----------------------------------------------------------------------------------------------------
 
