@@ -5,11 +5,13 @@ from typing import Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QDockWidget, QWidget
 
-DOCKS = ("Scan", "Segment", "Explain")
+PLUGIN = "lithoscope"
+ALL = "All docks"
+"""The name of the entry that opens the others."""
 
 
 class AllDocks(QWidget):
-    """Opens every dock that is not open yet, then goes."""
+    """Opens every dock, then goes."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
@@ -24,6 +26,15 @@ class AllDocks(QWidget):
 
 
 def open_all(viewer: Any) -> None:
-    """Every dock as a tab, the first on top."""
-    made = [viewer.window.add_plugin_dock_widget("lithoscope", name, tabify=name != DOCKS[0])[0] for name in DOCKS]
+    """Every dock as a tab, in the order of the manifest, the first on top."""
+    names = dock_names()
+    made = [viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=name != names[0])[0] for name in names]
     QTimer.singleShot(0, made[0].raise_)  # after each has become a tab
+
+
+def dock_names() -> list[str]:
+    """The docks that the manifest names."""
+    from npe2 import PluginManager
+
+    widgets = PluginManager.instance().get_manifest(PLUGIN).contributions.widgets or []
+    return [widget.display_name for widget in widgets if widget.display_name != ALL]

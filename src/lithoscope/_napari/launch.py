@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from lithoscope._napari.all_docks import DOCKS
+from lithoscope._napari.all_docks import open_all
 
 SIZE = (1500, 950)
 
@@ -21,8 +21,7 @@ def prepared(viewer: Any, scan: Path, result: str = "") -> Any:
     """The viewer with our docks, the scan being opened, and `result` to be shown when it is."""
     from lithoscope._napari.session import session_of
 
-    for name in DOCKS:
-        viewer.window.add_plugin_dock_widget("lithoscope", name, tabify=name != DOCKS[0])
+    open_all(viewer)
     session = session_of(viewer)
     if result:
 
