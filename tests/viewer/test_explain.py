@@ -37,7 +37,7 @@ def test_all_docks_open_as_tabs_and_one_of_them_explains_the_plane_in_view(make_
         wait_for(qtbot, lambda: session.scan is not None and dock.options.backbone.count() > 0)
         for kind in ("pca", "attention", "similarity"):
             dock.options.kind.setCurrentIndex(dock.options.kind.findData(kind))
-            wait_for(qtbot, lambda kind=kind: dock._overlays and dock._overlays[0].kind == kind)
+            wait_for(qtbot, lambda kind=kind: bool(dock._overlays) and dock._overlays[0].kind == kind)
         layers = list(viewer.layers)
         seen, strokes = dock.explaining.layers.get("seen"), session.layer("strokes")
         assert layers.index(seen) < layers.index(strokes)

@@ -78,7 +78,7 @@ def test_the_overlay_is_a_layer_at_token_resolution_in_its_place(dock, qtbot):
 def test_every_plane_has_its_overlay(dock, qtbot, axis):
     show(dock, qtbot, "similarity")
     dock.session.viewer.dims.order = (axis, *[a for a in range(3) if a != axis])
-    qtbot.waitUntil(lambda: dock._overlays and dock._overlays[0].place.axis == axis, timeout=LONG)
+    qtbot.waitUntil(lambda: bool(dock._overlays) and dock._overlays[0].place.axis == axis, timeout=LONG)
     dock.session.viewer.dims.set_current_step(axis, 7)
     qtbot.waitUntil(lambda: dock._overlays[0].place.index == 7, timeout=LONG)
     layer = dock.explaining.layers.get("seen")
@@ -266,6 +266,7 @@ def test_likeness_over_the_whole_scan_is_worked_out_by_the_worker_and_shown_in_i
     show(dock, qtbot, "similarity")
     ran = []
     monkeypatch.setattr(dock.session, "run", lambda *words: ran.append(words))
+    dock.session.viewer.dims.set_current_step(0, 3)
     dock.explaining.point((3, 9, 9))
     qtbot.waitUntil(lambda: dock._overlays[0].at == (3, 9, 9), timeout=LONG)
     dock.whole_button.click()
