@@ -9,10 +9,8 @@ from lithoscope._napari.dock import Dock
 from lithoscope._napari.field_panel import FieldPanel
 from lithoscope._napari.filter_panel import FilterPanel
 from lithoscope._napari.look import button, bytes_text, column, row, rule, text
+from lithoscope._napari.voxel_field import UNITS, voxel_typed
 from lithoscope.errors import LithoscopeError
-from lithoscope.volume.voxel import Voxel
-
-UNITS = ("nm", "µm", "mm", "cm", "m", "inch")
 
 
 class ScanDock(Dock):
@@ -116,23 +114,6 @@ class ScanDock(Dock):
 
     def _on_more_done(self) -> None:
         self._more.setChecked(False)
-
-
-def voxel_typed(words: str, unit: str) -> Voxel | None:
-    """The voxel size that a person typed; None for nothing."""
-    from lithoscope.errors import InputError
-
-    parts = words.replace(",", " ").replace("×", " ").split()
-    if not parts:
-        return None
-    try:
-        sizes = [float(p) for p in parts]
-    except ValueError:
-        raise InputError(f"voxel size {words!r} is not one number or three (z y x)") from None
-    if len(sizes) not in (1, 3):
-        raise InputError(f"voxel size {words!r} is not one number or three (z y x)")
-    z, y, x = sizes * 3 if len(sizes) == 1 else sizes
-    return Voxel((z, y, x), unit)
 
 
 def _extent(scan: Any) -> str:
