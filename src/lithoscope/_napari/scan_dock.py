@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLineEdit, QWidget
 
 from lithoscope._napari.actions import set_voxel
@@ -22,6 +23,7 @@ class ScanDock(Dock):
         self._facts = QFormLayout()
         self._facts.setContentsMargins(0, 0, 0, 0)
         self._facts.setVerticalSpacing(3)
+        self._facts.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         self._lines = {key: text() for key in ("Size", "Type", "Grey values", "Levels", "From", "Folder")}
         for key, label in self._lines.items():
             self._facts.addRow(text(key, muted=True, wrap=False), label)
@@ -81,7 +83,7 @@ class ScanDock(Dock):
         low, high = scan.window
         grey = scan.histogram
         facts = {
-            "Size": f"{z}×{y}×{x} voxels" + (f", {_extent(scan)}" if scan.voxel else ""),
+            "Size": f"{z} × {y} × {x} voxels" + (f"\n{_extent(scan)}" if scan.voxel else ""),
             "Type": f"{scan.dtype}, {bytes_text(size)}",
             "Grey values": f"{grey.minimum:g} to {grey.maximum:g}, mostly {low:g} to {high:g}" if grey.total else "none that are finite",
             "Levels": "×".join(str(n) for n in scan.levels[-1].shape) + " is the coarsest of " + str(len(scan.levels))
