@@ -54,7 +54,7 @@ def run(image: np.ndarray, truth: np.ndarray, painted: np.ndarray, name: str, gi
     window = tuple(float(v) for v in np.percentile(image, (0.5, 99.5)))
     settings = {"classes": int(truth.max())} if name == "otsu" else {"seed": seed, "dimensions": 2 if flat else 3, **given}
     if name == "unet":
-        settings = {**settings, "dimensions": given.get("dimensions", 2), "slices": 1 if flat else 3}
+        settings = {**settings, "dimensions": given.get("dimensions", 2), **({"slices": 1} if flat else {})}
     start = time.perf_counter()
     method = configured(segmenter(name), settings).fit(taught(image, painted, window, seed, hold=name == "unet"))
     fitted, reach, found = time.perf_counter(), method.halo()[0], []

@@ -53,11 +53,12 @@ def opened(path: Path, *, patient: bool = False) -> Opened:
 
 
 def unfinished(scan: "Scan") -> dict[str, RunRecord]:
-    """The runs that can be resumed; those that another process is at are left alone."""
+    """The runs and trainings that can be resumed; those that another process is at are left alone."""
     from lithoscope.labels.result_writer import PARTIAL
     from lithoscope.labels.results import resume
+    from lithoscope.labels.trainings import begun
 
-    found = {}
+    found = begun(scan)
     for place in sorted(scan.labels_folder.glob(f"*{PARTIAL}")):
         name = place.name.removesuffix(PARTIAL)
         with suppress(LithoscopeError):

@@ -71,15 +71,20 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_free(scan: "Scan", name: str, *, overwrite: bool = False) -> None:
+    """Raises `TakenError` if a result of this name is there that is not to be replaced."""
+    same = [other for other in scan.results() if other.casefold() == name.casefold()]
+    if same and (not overwrite or same != [name]):
+        raise TakenError(f"{scan.name} has a result {same[0]} already; choose another name, or overwrite it: --overwrite")
+
+
 def create(
     scan: "Scan", name: str, record: RunRecord, classes: ClassTable, *, overwrite: bool = False, dtype: npt.DTypeLike = np.uint8
 ) -> ResultWriter:
     """A new result of this name; what a killed run left under it is dropped. Classes are uint8, numbered grains uint32."""
     check_name(name)
     _mend(scan, name)
-    same = [other for other in scan.results() if other.casefold() == name.casefold()]
-    if same and (not overwrite or same != [name]):
-        raise TakenError(f"{scan.name} has a result {same[0]} already; choose another name, or overwrite it: --overwrite")
+    check_free(scan, name, overwrite=overwrite)
     partial = scan.labels_folder / (name + PARTIAL)
     check_not_in_use(partial, f"the unfinished result {name} of {scan.name}")
     with storage_errors(partial):

@@ -66,7 +66,7 @@ class StrokeSamples:
     def of(cls, taught: Sequence[Taught], classes: ClassTable, method: Segmenter) -> "StrokeSamples":
         """The samples of a method: with features where it asks for them, with its halo where it looks at the image itself."""
         featured = bool(method.extractors())
-        return cls(taught, classes, (0, 0, 0) if featured else method.halo(), featured=featured, edge=method.labelled_edge())
+        return cls(taught, classes, (0, 0, 0) if featured else method.labelled_halo(), featured=featured, edge=method.labelled_edge())
 
     def scored(self, halo: Triple, seed: int = 0) -> "StrokeSamples":
         """The same with strokes held back; why that is impossible is in `split.lacking`."""

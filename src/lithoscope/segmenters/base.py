@@ -122,6 +122,10 @@ class Segmenter(ABC):
         """How many voxels (z, y, x) around a place its answer depends on."""
         return (0, 0, 0)
 
+    def labelled_halo(self) -> tuple[int, int, int]:
+        """How many voxels (z, y, x) around what is painted it is taught with, if it asks for no features."""
+        return self.halo()
+
     def labelled_edge(self) -> tuple[int, int, int]:
         """How far (z, y, x) the labelled blocks reach that it is taught with, if it asks for no features."""
         return (64, 64, 64)
