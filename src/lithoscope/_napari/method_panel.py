@@ -186,8 +186,8 @@ class MethodPanel(QWidget):
         self._fewer.setVisible(by_hand)
         for part in (self.plot, self._values):
             part.setVisible(not kind.needs_labels)
-        for part in (self.taught, self.models):
-            part.setVisible(kind.needs_labels)
+        self.taught.setVisible(kind.live)
+        self.models.setVisible(kind.needs_labels)
         self.live.setVisible(kind.live or not kind.needs_labels)
         self.models.close_forms()
         if not kind.live:

@@ -42,7 +42,7 @@ class TrainingPanel(QWidget):
             "Stop learning", "Stop learning and keep the best so far", "End the training now and go on with its best weights"
         )
         self.resume_button = button("Resume the training", tip="Go on with the training where it was ended")
-        self.setLayout(column(self._effort, self.plot, self.words, row(self.stop_button, self.resume_button, 1), spacing=4))
+        self.setLayout(column(self._effort, row(self.stop_button, self.resume_button, 1), self.words, self.plot, spacing=4))
         self._timing = Background(self, newest_only=True)
         self._timing.failed.connect(self._on_reckoning_failed)
         self._soon = QTimer(self)
