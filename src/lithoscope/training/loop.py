@@ -29,9 +29,10 @@ class Plan:
     """How long, how fast and by what. The rate rises over the first `warmup` of the steps and falls along a cosine to nothing.
 
     `unlabelled` is what voxels count for that nobody painted: nothing, agreement with a slowly moving mean of the network, or
-    that mean's class where it is sure. Every `every` steps the network is judged; after `patience` judgements without a better
-    one it ends. With `average` that mean is what is judged and kept, whatever `unlabelled` is. `half` is mixed precision;
-    `save_memory` works parts of the network out twice.
+    that mean's class where it is sure. Every `every` steps the network is judged; after `patience` judgements without a good
+    one it ends. Scores within `tie` of the best are as good, and of those the last weights are kept: a few strokes cannot tell
+    them apart, and what was taught longer is right more often where nobody painted. With `average` that mean is what is judged
+    and kept, whatever `unlabelled` is. `half` is mixed precision; `save_memory` works parts of the network out twice.
     """
 
     steps: int = 300
@@ -46,6 +47,7 @@ class Plan:
     memory: float = 0.99
     every: int = 20
     patience: int = 6
+    tie: float = 0.03
     clip: float = 5.0
     average: bool = False
     half: bool = False
@@ -64,8 +66,8 @@ class Plan:
 class Lesson:
     """What is learnt from: the batch of a step, the weight of each class (classes,), and how crops may be toned and degraded.
 
-    `judge` scores a network in evaluation mode, without augmentation: the higher the better, compared from left to right, the
-    first being the mean IoU on held-out strokes; None when nothing is held out, and the last weights are kept.
+    `judge` scores a network in evaluation mode, without augmentation: first the mean IoU on held-out strokes, which decides, then
+    whatever else is to be told of it; None when nothing is held out, and the last weights are kept.
     """
 
     batch: Callable[[int], Batch]
@@ -165,7 +167,7 @@ class _Training:
         judged.eval()
         score = [round(v, 6) for v in self.lesson.judge(judged)]
         standing.note(held_out_iou=score[0], judged_at=standing.step)
-        if not standing.best_score or score > standing.best_score:
+        if score[0] >= max(standing.curves["held_out_iou"]) - self.plan.tie:
             standing.best = {k: v.detach().clone() for k, v in judged.state_dict().items()}
             standing.best_score, standing.best_step, standing.waited = score, standing.step, 0
         else:
