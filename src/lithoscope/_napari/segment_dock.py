@@ -118,7 +118,7 @@ class SegmentDock(Dock):
         """Show the classes that painting gives now."""
         correcting = self.session.correcting
         title = f"Correcting {self.session.shown}" if correcting else "Classes"
-        self.classes.show_classes(self.session.palette, title=title, editable=not correcting)
+        self.classes.show_classes(self.session.palette, title=title, fixed=correcting)
         self._how.setVisible(correcting)
         self.methods.setVisible(not correcting)
         self._training_place.setVisible(not correcting)
