@@ -125,7 +125,8 @@ class TaughtPanel(QWidget):
         if self._wish is not None and self._session.scan is self._wish.scan:
             classes, focus = self._session.classes, self._session.place_in_view()
             wish = replace(self._wish, version=self._version, painted=self._painted(), classes=classes, focus=focus)
-            self.live.ask(replace(wish, seek=self._seeking, shown=tuple(self._been)))
+            certain = self.certainty.isChecked()
+            self.live.ask(replace(wish, certain=certain, seek=self._seeking, shown=tuple(self._been)))
 
     def _on_painted(self) -> None:
         self._version += 1
@@ -151,6 +152,8 @@ class TaughtPanel(QWidget):
             and self._session.plane() == seen.plane
         ):
             sure = seen.certainty if self.certainty.isChecked() else None
+            if self.certainty.isChecked() and sure is None:
+                self._ask()
             self._session.show_preview(seen.labels, seen.classes, seen.box.start, certainty=sure)
 
     def _on_certainty(self, on: bool) -> None:
