@@ -9,10 +9,8 @@ from lithoscope._napari.dock import Dock
 from lithoscope._napari.field_panel import FieldPanel
 from lithoscope._napari.filter_panel import FilterPanel
 from lithoscope._napari.look import button, bytes_text, column, row, rule, text
+from lithoscope._napari.voxel_typed import UNITS, sizes_text, unit_text, voxel_typed
 from lithoscope.errors import LithoscopeError
-from lithoscope.volume.voxel import Voxel
-
-UNITS = ("nm", "µm", "mm", "cm", "m", "inch")
 
 
 class ScanDock(Dock):
@@ -97,9 +95,8 @@ class ScanDock(Dock):
             self._lines[key].setText(words)
         self._lines["Folder"].setToolTip(str(scan.path))
         if scan.voxel is not None:
-            sizes = scan.voxel.size[:1] if scan.voxel.isotropic else scan.voxel.size
-            self.voxel_edit.setText(" ".join(f"{s:g}" for s in sizes))
-            self.unit_edit.setCurrentText(scan.voxel.symbol if scan.voxel.symbol != "in" else "inch")
+            self.voxel_edit.setText(sizes_text(scan.voxel))
+            self.unit_edit.setCurrentText(unit_text(scan.voxel))
         else:
             self.voxel_edit.clear()
             self.unit_edit.setCurrentText("µm")
@@ -116,23 +113,6 @@ class ScanDock(Dock):
 
     def _on_more_done(self) -> None:
         self._more.setChecked(False)
-
-
-def voxel_typed(words: str, unit: str) -> Voxel | None:
-    """The voxel size that a person typed; None for nothing."""
-    from lithoscope.errors import InputError
-
-    parts = words.replace(",", " ").replace("×", " ").split()
-    if not parts:
-        return None
-    try:
-        sizes = [float(p) for p in parts]
-    except ValueError:
-        raise InputError(f"voxel size {words!r} is not one number or three (z y x)") from None
-    if len(sizes) not in (1, 3):
-        raise InputError(f"voxel size {words!r} is not one number or three (z y x)")
-    z, y, x = sizes * 3 if len(sizes) == 1 else sizes
-    return Voxel((z, y, x), unit)
 
 
 def _extent(scan: Any) -> str:
