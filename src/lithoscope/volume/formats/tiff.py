@@ -133,7 +133,10 @@ class TiffSource:
             problem = f"{self.path} has {samples} values a pixel ({photometric}), not one grey value; {COLOUR}"
             raise ChoiceError(problem, {"channel": {str(n): str(n) for n in range(samples)}})
         if int(first.photometric) == 3 and not grey_ramp(first.colormap):
-            raise UnreadableError(f"{self.path} is coloured by a palette, its values are not grey levels; {COLOUR}")
+            raise UnreadableError(
+                f"{self.path} is coloured by a palette, its values are not grey levels; if they are labels, import them beside their scan: "
+                "lithoscope labels import, else convert it to grey first (Fiji: Image ▸ Type ▸ 8-bit)"
+            )
         if int(first.photometric) not in (0, 1, 3, 32803, 34892, 51177):
             raise UnreadableError(f"{self.path} is of the colour space {photometric}, not grey; {COLOUR}")
         return None
