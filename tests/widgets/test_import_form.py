@@ -64,7 +64,9 @@ def test_a_dataset_is_chosen_from_a_list_with_shapes(form, session, nexus, qtbot
     choose(combo, "entry/recon/data")
     qtbot.waitUntil(lambda: "8 × 19 × 20 float32" in form._size.text(), timeout=60_000)
     assert "how large a voxel is" in form._size.text()
-    form.choices.voxel.setText("2.5")
+    form.voxel.size.setText("2.5")
+    assert "choose the unit" in form._size.text()
+    form.voxel.unit.setCurrentText("µm")
     scan = imported(form, session, qtbot)
     with h5py.File(nexus) as file:
         np.testing.assert_array_equal(np.asarray(scan.levels[0][:]), file["entry/recon/data"][:])
@@ -100,8 +102,8 @@ def test_a_raw_file_is_described_by_its_name_or_by_hand(form, session, tmp_path,
     form.choices.shape.setText("4 15 16")
     form.choices.shape.editingFinished.emit()
     qtbot.waitUntil(lambda: "4 × 15 × 16 uint16" in form._size.text(), timeout=60_000)
-    form.choices.voxel.setText("5 2 2")
-    form.choices.unit.setCurrentText("nm")
+    form.voxel.size.setText("5 2 2")
+    form.voxel.unit.setCurrentText("nm")
     scan = imported(form, session, qtbot)
     np.testing.assert_array_equal(np.asarray(scan.levels[0][:]), values)
     assert scan.voxel == Voxel((5, 2, 2), "nm")
@@ -139,7 +141,8 @@ def test_what_cannot_be_imported_is_said_before_the_button_is_pressed(form, tmp_
 def test_a_voxel_size_that_is_none_is_refused(form, tmp_path, qtbot):
     np.save(tmp_path / "a.npy", np.zeros((4, 20, 30), np.uint8))
     typed(form, qtbot, tmp_path / "a.npy", lambda: form._go.isEnabled())
-    form.choices.voxel.setText("1 2")
+    form.voxel.size.setText("1 2")
+    form.voxel.unit.setCurrentText("mm")
     assert "one number or three" in form._size.text()
     assert not form._go.isEnabled()
 

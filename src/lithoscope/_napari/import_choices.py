@@ -1,4 +1,4 @@
-"""What a file or folder leaves open when it is imported: which dataset, channel and time, what a raw file holds, the voxel size."""
+"""What a file or folder leaves open when it is imported: which dataset, channel and time, what a raw file holds."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -7,8 +7,6 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLineEdit, QWidget
 
 from lithoscope._napari.look import row
-from lithoscope._napari.voxel_typed import UNITS, sizes_text, unit_text, voxel_typed
-from lithoscope.volume.voxel import Voxel
 
 if TYPE_CHECKING:
     from lithoscope.volume.formats.contents import Contents
@@ -37,12 +35,6 @@ class ImportChoices(QWidget):
         self.order = _combo("Byte order of the raw file")
         for name in ("little", "big"):
             self.order.addItem(f"{name}-endian", name)
-        self.voxel = QLineEdit()
-        self.voxel.setAccessibleName("Voxel size of the source along z, y and x")
-        self.unit = QComboBox()
-        self.unit.setAccessibleName("Unit of the source's voxel size")
-        self.unit.addItems(UNITS)
-        self.unit.setCurrentText("µm")
         self.separate = QCheckBox("The slices are separate images")
         self.separate.setToolTip("Unrelated images, such as micrographs: no method looks from one to the next")
         self._form = form = QFormLayout()
@@ -54,7 +46,6 @@ class ImportChoices(QWidget):
         for key, word, parts in (
             ("raw", "Raw", (self.shape,)),
             ("type", "", (self.type, self.order)),
-            ("voxel", "Voxel", (self.voxel, self.unit)),
             ("separate", "", (self.separate,)),
         ):
             holder = QWidget()
@@ -73,7 +64,6 @@ class ImportChoices(QWidget):
         for combo in self.combos.values():
             combo.clear()
         self.shape.clear()
-        self.voxel.clear()
         self.type.setCurrentIndex(0)
         self.order.setCurrentIndex(0)
         self.separate.blockSignals(True)
@@ -96,14 +86,6 @@ class ImportChoices(QWidget):
             self._form.setRowVisible(self._rows[key], bool(there))
         self._offer_raw(found)
         self._form.setRowVisible(self._rows["separate"], (found.shape is not None and found.shape[0] > 1) or self.separate.isChecked())
-        self.ask_voxel(found.voxel, asked=found.shape is not None)
-
-    def ask_voxel(self, known: Voxel | None, *, asked: bool = True) -> None:
-        """Show the voxel size that the source states, or ask for it."""
-        self._form.setRowVisible(self._rows["voxel"], asked)
-        self.voxel.setPlaceholderText("not in the file: one number, or z y x" if known is None else f"{sizes_text(known)} in the file")
-        if known is not None and not self.voxel.text():
-            self.unit.setCurrentText(unit_text(known))
 
     def _offer_raw(self, found: "Contents") -> None:
         raw = found.raw is not None
@@ -136,19 +118,13 @@ class ImportChoices(QWidget):
         return found
 
     def arguments(self) -> Mapping[str, Any]:
-        """What was chosen, as the import command takes it; raises `InputError` for a voxel size that is none."""
+        """What was chosen, as the import command takes it."""
         found = self.wishes()
         if found.pop("separate", False):
             found["separate_slices"] = True
         if "shape" in found:
             found["shape"] = list(found["shape"])
-        if (voxel := self.voxel_said()) is not None:
-            found |= {"voxel_size": list(voxel.size), "unit": voxel.unit}
         return found
-
-    def voxel_said(self) -> Voxel | None:
-        """The voxel size that was typed; None where the source's own counts."""
-        return voxel_typed(self.voxel.text(), self.unit.currentText())
 
     def _on_change(self, *_: object) -> None:
         self.changed.emit()

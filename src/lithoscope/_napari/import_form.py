@@ -16,7 +16,8 @@ from lithoscope._napari.background import Background, sentence
 from lithoscope._napari.import_choices import ImportChoices
 from lithoscope._napari.look import button, bytes_text, column, mark_bad, row, text
 from lithoscope._napari.session import Session
-from lithoscope.errors import LithoscopeError
+from lithoscope._napari.voxel_field import VoxelField
+from lithoscope.errors import InputError
 from lithoscope.volume.voxel import Voxel
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class ImportForm(QWidget):
         self._browse_source = button("File…", "Choose the file to import")
         self._browse_folder = button("Folder…", "Choose the folder of slices to import")
         self.choices = ImportChoices()
+        self.voxel = VoxelField()
         self._contents: Contents | None = None
         self._target = QLineEdit()
         self._target.setAccessibleName("Where to put the scan")
@@ -60,6 +62,7 @@ class ImportForm(QWidget):
         self._source_row.setLayout(column(self._source, row(self._browse_source, self._browse_folder, 1), spacing=3))
         form.addRow("File", self._source_row)
         form.addRow(self.choices)
+        form.addRow("Voxel", self.voxel)
         target = QWidget()
         target.setLayout(row(self._target, self._browse_target))
         form.addRow("To", target)
@@ -77,7 +80,7 @@ class ImportForm(QWidget):
         self._soon.timeout.connect(self._look)
         session.closing.connect(self._work.close)
         self.choices.changed.connect(self._look)
-        self.choices.voxel.textChanged.connect(self._check)
+        self.voxel.changed.connect(self._check)
         self._what.currentIndexChanged.connect(self._on_what)
         self._source.textChanged.connect(self._on_source)
         self._target.textChanged.connect(self._check)
@@ -106,10 +109,11 @@ class ImportForm(QWidget):
         """What the form says; raises `InputError` for a voxel size that is none."""
         layer = self._layers[self._what.currentIndex()] if self._layers else None
         target = Path(self._target.text()).expanduser()
+        voxel = self.voxel.voxel()
+        size, unit = (None, "um") if voxel is None else (voxel.size, voxel.unit)
         if layer is None:
-            return ImportWish(self._path(), None, target, extra=self.choices.arguments())
-        path, said = source_of(layer), self.choices.voxel_said()
-        size, unit = voxel_of(layer) if said is None else (said.size, said.unit)
+            return ImportWish(self._path(), None, target, size, unit, extra=self.choices.arguments())
+        path = source_of(layer)
         return ImportWish(path, None if path else layer.data, target, size, unit, replaces=layer)
 
     def _path(self) -> Path:
@@ -119,9 +123,8 @@ class ImportForm(QWidget):
         layer = self._layers[index] if 0 <= index < len(self._layers) else None
         self._form.setRowVisible(1, layer is None)
         self.choices.clear()
+        self.voxel.show_size(*(voxel_of(layer) if layer is not None else (None, "")))
         if layer is not None:
-            size, unit = voxel_of(layer)
-            self.choices.ask_voxel(None if size is None else Voxel(size, unit))
             path = source_of(layer)
             folder = path.parent if path else Path.home()
             self._target.setText(str(free_name(folder, path.stem if path else layer.name)))
@@ -159,6 +162,9 @@ class ImportForm(QWidget):
         if path == self._path() and wishes == self.choices.wishes():
             self._contents = contents
             self.choices.show_contents(contents)
+            known = contents.voxel
+            words = "one number, or z y x" if known is None else f"{known} in the file"
+            self.voxel.size.setPlaceholderText(words)
             self._check()
 
     def _on_failed(self, error: BaseException) -> None:
@@ -181,33 +187,25 @@ class ImportForm(QWidget):
             lacking = self._contents.raw is not None and not {"shape", "dtype"} <= set(self.choices.wishes())
             problem = "say the shape (z y x) and the type of the raw file" if lacking else self._contents.problem
             bad = not lacking and not problem.startswith("choose")
-        elif wrong := self._wrong_voxel():
-            problem, bad = wrong, True
         elif not self._target.text():
             problem = "say where to put the scan"
         elif target.suffix != ".zarr":
             problem = "the scan's name must end in .zarr"
         elif target.exists():
             problem = f"{target.name} exists already; choose another name"
+        elif self.voxel.problem():
+            problem = self.voxel.problem()
         elif layer is not None:
             data = layer.data[0] if layer.multiscale else layer.data
             size = int(np.prod(data.shape)) * np.dtype(data.dtype).itemsize
             about = _about(data.shape, data.dtype, size)
         elif self._contents is not None and self._contents.shape is not None:
             about = _about(self._contents.shape, self._contents.dtype, self._contents.bytes)
-            if self._contents.voxel is None and not self.choices.voxel.text():
+            if self._contents.voxel is None and not self.voxel.size.text():
                 about += "; how large a voxel is stays unknown until you say it"
         self._size.setText(problem or about)
         mark_bad(self._size, bad)
         self._go.setEnabled(not problem)
-
-    def _wrong_voxel(self) -> str:
-        """What is wrong with the voxel size that was typed."""
-        try:
-            self.choices.voxel_said()
-        except LithoscopeError as error:
-            return str(error)
-        return ""
 
     def _on_browse_source(self, folder: bool, *_: Any) -> None:
         dialog = QFileDialog(self, "Choose a folder of slices" if folder else "Choose a file")
@@ -246,12 +244,15 @@ def source_of(layer: Layer) -> Path | None:
 
 
 def voxel_of(layer: Layer) -> tuple[tuple[float, float, float] | None, str]:
-    """The voxel size (z, y, x) and unit that a layer states; None when its scale says nothing."""
+    """The voxel size (z, y, x) that a layer states and its unit, "" where it names none; None when its scale says nothing."""
     scale = [float(s) for s in layer.scale[-3:]]
-    unit = str(layer.units[-1]) if layer.units else "pixel"
-    if unit == "pixel" or len(scale) < 3:
-        return None, "um"
-    return (scale[0], scale[1], scale[2]), unit
+    if len(scale) < 3:
+        return None, ""
+    size = (scale[0], scale[1], scale[2])
+    try:
+        return size, Voxel(size, str(layer.units[-1])).symbol
+    except InputError:  # of napari's pixels, or of a unit that is no length
+        return (None if set(size) == {1.0} else size), ""
 
 
 def free_name(folder: Path, stem: str) -> Path:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLineEdit, QWidget
 
 from lithoscope._napari.actions import set_voxel
@@ -9,7 +10,7 @@ from lithoscope._napari.dock import Dock
 from lithoscope._napari.field_panel import FieldPanel
 from lithoscope._napari.filter_panel import FilterPanel
 from lithoscope._napari.look import button, bytes_text, column, row, rule, text
-from lithoscope._napari.voxel_typed import UNITS, sizes_text, unit_text, voxel_typed
+from lithoscope._napari.voxel_field import UNITS, voxel_typed
 from lithoscope.errors import LithoscopeError
 
 
@@ -22,6 +23,7 @@ class ScanDock(Dock):
         self._facts = QFormLayout()
         self._facts.setContentsMargins(0, 0, 0, 0)
         self._facts.setVerticalSpacing(3)
+        self._facts.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         self._lines = {key: text() for key in ("Size", "Type", "Grey values", "Levels", "From", "Folder")}
         for key, label in self._lines.items():
             self._facts.addRow(text(key, muted=True, wrap=False), label)
@@ -81,7 +83,7 @@ class ScanDock(Dock):
         low, high = scan.window
         grey = scan.histogram
         facts = {
-            "Size": f"{z}×{y}×{x} voxels" + (f", {_extent(scan)}" if scan.voxel else ""),
+            "Size": f"{z} × {y} × {x} voxels" + (f"\n{_extent(scan)}" if scan.voxel else ""),
             "Type": f"{scan.dtype}, {bytes_text(size)}",
             "Grey values": f"{grey.minimum:g} to {grey.maximum:g}, mostly {low:g} to {high:g}" if grey.total else "none that are finite",
             "Levels": "×".join(str(n) for n in scan.levels[-1].shape) + " is the coarsest of " + str(len(scan.levels))
@@ -95,8 +97,8 @@ class ScanDock(Dock):
             self._lines[key].setText(words)
         self._lines["Folder"].setToolTip(str(scan.path))
         if scan.voxel is not None:
-            self.voxel_edit.setText(sizes_text(scan.voxel))
-            self.unit_edit.setCurrentText(unit_text(scan.voxel))
+            self.voxel_edit.setText(" ".join(f"{s:g}" for s in (scan.voxel.size[:1] if scan.voxel.isotropic else scan.voxel.size)))
+            self.unit_edit.setCurrentText(scan.voxel.symbol if scan.voxel.symbol != "in" else "inch")
         else:
             self.voxel_edit.clear()
             self.unit_edit.setCurrentText("µm")

@@ -17,7 +17,7 @@ import tifffile
 from lithoscope.errors import ChoiceError, InputError, UnreadableError
 from lithoscope.volume.box import Triple
 from lithoscope.volume.formats.axes import NOTHING, Wish, chosen, described
-from lithoscope.volume.formats.source import COLOUR, DAMAGE, by, checked_shape, one_line, stored_dtype
+from lithoscope.volume.formats.source import COLOUR, DAMAGE, PALETTE, by, checked_shape, one_line, stored_dtype
 from lithoscope.volume.voxel import Voxel, unit_named
 
 SMALLEST_DIRECTORY = 30
@@ -132,11 +132,8 @@ class TiffSource:
         if samples > 1:
             problem = f"{self.path} has {samples} values a pixel ({photometric}), not one grey value; {COLOUR}"
             raise ChoiceError(problem, {"channel": {str(n): str(n) for n in range(samples)}})
-        if int(first.photometric) == 3 and not grey_ramp(first.colormap):
-            raise UnreadableError(
-                f"{self.path} is coloured by a palette, its values are not grey levels; if they are labels, import them beside their scan: "
-                "lithoscope labels import, else convert it to grey first (Fiji: Image ▸ Type ▸ 8-bit)"
-            )
+        if int(first.photometric) == 3 and not self._wish.classes and not grey_ramp(first.colormap):
+            raise UnreadableError(f"{self.path} {PALETTE}")
         if int(first.photometric) not in (0, 1, 3, 32803, 34892, 51177):
             raise UnreadableError(f"{self.path} is of the colour space {photometric}, not grey; {COLOUR}")
         return None
