@@ -175,6 +175,7 @@ class SimilarDock(Dock):
             self.ask_stroke()
         elif on and self.session.plane() is not None:
             self.marks.pick(way)
+            self.ask_button.setText("Draw nothing" if way == "box" else "Click nothing")
             self._tell(WAYS[way][2])
         else:
             self.ask_button.setChecked(False)
@@ -184,6 +185,7 @@ class SimilarDock(Dock):
 
     def _on_picked(self) -> None:
         self.ask_button.setChecked(False)
+        self.ask_button.setText(WAYS[self.way.currentData()][1])
 
     def ask_box(self, axis: int, index: int, ranges: list[tuple[float, float]]) -> None:
         """Ask for a rectangle on a plane."""
