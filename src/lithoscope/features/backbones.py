@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lithoscope.errors import InputError, MissingError
-from lithoscope.features import layouts
+from lithoscope.features import adapters, layouts
 
 if TYPE_CHECKING:
     from lithoscope.features.vit import Vit, VitConfig
@@ -144,12 +144,23 @@ def open_backbone(name: str | Path, *, key: str | None = None, device: str = "cp
             if os.sep not in text:
                 known(text)
             raise MissingError(f"there is no backbone at {path}")
+        if (path / "model.json").is_file():
+            return _tuned(path, device)
         text, licence = path.stem if path.is_file() else path.resolve().name, "its publisher's"
     loaded = layouts.load(path, key=key)
     network = Vit(loaded.config)
     network.load_state_dict({n: t.float() for n, t in loaded.tensors.items()})
     digest = sha256(layouts.weights_file(path))
     return Backbone(text, network.eval().requires_grad_(False).to(device), licence, digest, loaded.layout, loaded.left_out, path)
+
+
+def _tuned(folder: Path, device: str) -> Backbone:
+    """The backbone of a model that was taught with LoRA, as it was taught; its checksum is of weights and adapter."""
+    name, adapter, scale = adapters.of_model(folder)
+    found = open_backbone(Path(name) if Path(name).exists() else name)
+    digest = hashlib.sha256(f"{found.sha256}-{adapters.adapter_hash(adapter, scale)}".encode()).hexdigest()
+    network = adapters.tuned(found.network, adapter, scale).to(device)
+    return replace(found, name=folder.resolve().name, network=network, sha256=digest, folder=None)
 
 
 def random_config() -> "VitConfig":

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lithoscope.classes import ClassTable
+from lithoscope.errors import InputError
 from lithoscope.features.base import Extractor
 from lithoscope.features.cache import LIMIT, FeatureCache
 from lithoscope.features.windows import ScanFeatures, windows
@@ -56,6 +57,8 @@ class LivePreview:
     def __init__(self, scan: Scan, method: Segmenter, *, image: str | None = None, cache: FeatureCache | None = None) -> None:
         self.scan, self.image = scan, image
         self.method, self.notes = resolved(scan, copy(method))
+        if reason := self.method.not_live():
+            raise InputError(reason)
         window = None if image is None else GreyValues(scan, image).histogram().window()
         kept = cache or FeatureCache(scan.sidecar / "cache", limit=0 if scan.readonly else LIMIT)
         self.features = ScanFeatures(scan, image, window=window, cache=kept)
@@ -141,7 +144,7 @@ class LivePreview:
         core = box.within(grown).slices
         block = Block(
             image=read(self.features.array, grown), core=core, window=self.features.window, origin=grown.start,
-            voxel=self.scan.voxel, source=partial(self.features, grown) if featured else None,
+            voxel=self.scan.voxel, source=partial(self.features, grown) if featured else None, tokens=self.features,
         )  # fmt: skip
         return self.fitted.scores(block)[(slice(None), *core)]
 

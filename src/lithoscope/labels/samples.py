@@ -103,7 +103,7 @@ class StrokeSamples:
         scan, source = one.scan, partial(one.features, grown) if self.featured else None
         return Sample(
             image=read(scan.array(one.image), grown), core=box.within(grown).slices, window=one.window, origin=grown.start,
-            voxel=scan.voxel, source=source, labels=labels, held=held, strokes=strokes,
+            voxel=scan.voxel, source=source, tokens=one.features, labels=labels, held=held, strokes=strokes,
         )  # fmt: skip
 
     def histogram(self, *, report: Report = silent) -> Histogram:

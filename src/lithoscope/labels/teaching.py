@@ -44,7 +44,7 @@ def teach(
             scores = {"held_out": score(method, holding)}
     if method.refitted or "mean_iou" not in scores.get("held_out", {}):
         method = method.fit(samples, report=report)
-    return method, Lesson(scores, {f"strokes on {t.scan.name}": t.painted.digest() for t in taught}, notes)
+    return method, Lesson(scores, {f"strokes on {t.scan.name}": t.painted.digest() for t in taught}, notes + method.remarks())
 
 
 def taught_by(
