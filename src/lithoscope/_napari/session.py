@@ -15,6 +15,8 @@ from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 from lithoscope._napari import layers as ours
 from lithoscope._napari import looking
 from lithoscope._napari.background import Background
+from lithoscope._napari.brush_box import hide_brush_box
+from lithoscope._napari.correcting_tools import CorrectingTools
 from lithoscope._napari.images import Images
 from lithoscope._napari.keys import Keys
 from lithoscope._napari.layer_stack import LayerStack
@@ -78,8 +80,10 @@ class Session(QObject):
         self.preview = PreviewLayer(self.stack)
         self.painting = Painting(self)
         self.images = Images(self)
+        self.tools = CorrectingTools(self)
         self.on_show = ResultOnShow(self)
         self._opening = ScanOpening(self)
+        hide_brush_box(viewer)
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.dims.events.current_step.connect(self._on_plane)
@@ -115,6 +119,10 @@ class Session(QObject):
         self.close_scan()
         self.scan_changed.emit()
 
+    def leave(self) -> None:
+        """Close the scan in several turns of the event loop; `scan_changed` follows."""
+        self._opening.close_in_turns()
+
     # --- layers ---------------------------------------------------------------------------------------------------
 
     def layer(self, kind: ours.Kind) -> Layer | None:
@@ -124,9 +132,11 @@ class Session(QObject):
     def _on_inserted(self, event: Any) -> None:
         """A scan that was dropped into the window is taken up; beside an open one it is only shown."""
         layer = event.value
+        if self.stack.kind_of(layer) is not None:
+            return
         if self.scan is None:
             self.adopt(layer)
-        elif ours.about(layer).get("kind") == "image" and self.scan is not None and ours.about(layer)["path"] != str(self.scan.path):
+        elif ours.about(layer).get("kind") == "image" and ours.about(layer)["path"] != str(self.scan.path):
             self.said.emit(f"{layer.name} is shown beside {self.scan.name}; to work on it, close {self.scan.name} first", False)
 
     def overlays(self) -> list[Layer]:
@@ -140,7 +150,7 @@ class Session(QObject):
             return
         self.stack.forget(kind)
         if kind == "image":
-            QTimer.singleShot(0, self.forget)
+            QTimer.singleShot(0, self.leave)
         elif kind == "result":
             self.on_show.gone()
 
@@ -273,7 +283,7 @@ class Session(QObject):
         elif job.state == "cancelled":
             self.said.emit(f"{job.title}: cancelled", False)
         else:
-            hint = "; what was done is kept: press Resume to go on" if job.command == "segment" and job.done else ""
+            hint = "; what was done is kept: press Resume to go on" if job.command in ("segment", "filter") and job.done else ""
             self.said.emit(f"{job.title}: {job.message}{hint}", True)
         if then is not None:
             then(job)

@@ -79,6 +79,14 @@ class TokenCache:
         path = self._about(axis)
         return int(json.loads(path.read_text(encoding="utf-8"))["planes"]) if path.exists() else 0
 
+    def planes(self, axis: int) -> int:
+        """How many planes across an axis are there, from the first on."""
+        return self._done(axis)
+
+    def plane(self, axis: int, index: int) -> npt.NDArray[np.float16]:
+        """The tokens (rows, columns, width) of a plane that is there."""
+        return np.asarray(self._array(axis)[index])
+
     def estimate(self) -> Estimate:
         """Seconds, from one plane in the middle of each axis, and bytes."""
         seconds = 0.0

@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from lithoscope.classes import ClassTable
 from lithoscope.errors import TakenError
-from lithoscope.labels.lock import WriterLock
 from lithoscope.record import RunRecord
 from lithoscope.volume import ome
 from lithoscope.volume.box import Box, Triple
+from lithoscope.volume.lock import WriterLock
 from lithoscope.volume.pyramid import level_factors
 from lithoscope.volume.store import create_levels, open_array, storage_errors
 

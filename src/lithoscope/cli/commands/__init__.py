@@ -35,7 +35,14 @@ COMMANDS = {
     "evaluate_backbone": "backbones:evaluate_backbone",
     "clean": "cleaning:clean",
     "separate": "cleaning:separate",
+    "explain": "explaining:explain",
     "evaluate_retrieval": "retrieval:evaluate_retrieval",
+    "library_add": "retrieval:library_add",
+    "library_remove": "retrieval:library_remove",
+    "library_embed": "retrieval:library_embed",
+    "library_list": "retrieval:library_list",
+    "library_export": "retrieval:library_export",
+    "search": "retrieval:search",
     "doctor": "machine:doctor",
 }
 """Where each command is, by the name that the worker process knows it by; a file is imported when one of its commands is asked for."""
