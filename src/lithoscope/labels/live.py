@@ -20,6 +20,7 @@ from lithoscope.features.cache import LIMIT, FeatureCache
 from lithoscope.features.windows import ScanFeatures, windows
 from lithoscope.job import Progress
 from lithoscope.labels.grey_values import GreyValues
+from lithoscope.labels.kept_tokens import cache_of
 from lithoscope.labels.painted import Painted
 from lithoscope.labels.predict import resolved
 from lithoscope.labels.samples import StrokeSamples, Taught, score
@@ -69,6 +70,7 @@ class LivePreview:
     def learn(self, labels: Array3D, classes: ClassTable, check: Check = go_on) -> None:
         """Fit on what is painted now; until it ends, `view` answers as before."""
         painted = Painted.of(labels, self.scan.inside if self.scan.field_of_view is not None else None)
+        self._check_planes(painted.across)
         samples = self._samples(painted, classes)
         self.fitted = copy(self.method).fit(samples, report=_reporting(check))
         self.painted = painted
@@ -88,6 +90,7 @@ class LivePreview:
         """The answer on a box that is one voxel thick along some axis: a plane, or the part of one that is in view."""
         if self.fitted is None:
             raise self.method.unfitted()
+        self._check_planes(axis_across(box))
         labels, certainty = np.zeros(box.shape, np.uint8), np.zeros(box.shape, np.float32)
         for part in windows(box, axis_across(box), self.scan.shape):
             check()
@@ -133,6 +136,14 @@ class LivePreview:
                 z, y, x = (int(p) + a for p, a in zip(place, view.box.start, strict=True))
                 worst = (float(mean[place]), (z, y, x))
         return None if worst is None else worst[1]
+
+    def _check_planes(self, across: int) -> None:
+        """Refuse planes for which too many tokens would have to be worked out: the network looks across another axis."""
+        cache = cache_of(self.scan, self.method, self.image)
+        if cache is not None and cache.tokens.axes != (across,) and not cache.complete:
+            wanted = "all axes" if len(cache.tokens.axes) > 1 else "zyx"[cache.tokens.axes[0]]
+            where = f"set plane={'zyx'[across]}, or run it on the volume once"
+            raise InputError(f"the network looks at planes across {wanted}; for a preview of planes across {'zyx'[across]} {where}")
 
     def _samples(self, painted: Painted, classes: ClassTable) -> StrokeSamples:
         return StrokeSamples.of([Taught(self.scan, painted, self.features)], classes, self.method)
