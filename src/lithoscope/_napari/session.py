@@ -219,14 +219,17 @@ class Session(QObject):
         """Take up other names, colours or classes, and keep them."""
         if self.scan is None:
             return
+        if self.correcting:
+            self.on_show.change_classes(table)
+            return
         from lithoscope.labels.classes_file import save_classes
 
-        self.classes = table
         with self.telling():
             save_classes(self.scan, table)
+            self.classes = table
         strokes = self.layer("strokes")
         if strokes is not None:
-            strokes.colormap = ours.colormap(table)
+            strokes.colormap = ours.colormap(self.classes)
         self.classes_changed.emit()
 
     # --- results ------------------------------------------------------------------------------------------------------

@@ -179,6 +179,14 @@ def write_attributes(group: Path, attributes: dict[str, Any]) -> None:
         zarr.open_group(str(group), mode="a", zarr_format=3).attrs.update(attributes)
 
 
+def describe_classes(scan: "Scan", name: str, path: Path, classes: ClassTable) -> None:
+    """Write other names, colours and porosities of a finished result's classes into its metadata."""
+    import zarr
+
+    own: Any = zarr.open_group(str(path), mode="r").attrs.asdict()["lithoscope"]
+    write_attributes(path, {"ome": _ome(scan, name, classes), "lithoscope": {**own, "classes": classes.to_json()}})
+
+
 def list_in_group(scan: "Scan") -> None:
     """Bring the list of label images that OME-Zarr asks for up to date."""
     write_attributes(scan.labels_folder, {"ome": {"version": "0.5", "labels": scan.results()}})

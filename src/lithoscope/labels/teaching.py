@@ -1,5 +1,6 @@
 """A method taught by strokes: scored on some that are held back, then fitted on all; on one scan or on several."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from copy import copy
@@ -13,6 +14,7 @@ from lithoscope.features.cache import FeatureCache
 from lithoscope.job import Report, silent
 from lithoscope.labels.classes_file import load_classes
 from lithoscope.labels.given import STROKES
+from lithoscope.labels.heldout import too_few
 from lithoscope.labels.imports import given_classes
 from lithoscope.labels.predict import Lesson, resolved
 from lithoscope.labels.samples import StrokeSamples, Taught, score
@@ -44,7 +46,13 @@ def teach(
             scores = {"held_out": score(method, holding)}
     if method.refitted or "mean_iou" not in scores.get("held_out", {}):
         method = method.fit(samples, report=report)
-    return method, Lesson(scores, {f"strokes on {t.scan.name}": t.painted.digest() for t in taught}, notes + method.remarks())
+    counts: Counter[int] = Counter()
+    for one in taught:
+        counts.update(one.painted.labels.tolist())
+    if words := too_few(counts, classes):
+        notes = [*notes, words]
+    notes = notes + method.remarks()
+    return method, Lesson(scores, {f"strokes on {t.scan.name}": t.painted.digest() for t in taught}, notes, *as_named(method, classes))
 
 
 def taught_by(
@@ -90,6 +98,18 @@ def merged(table: ClassTable, more: ClassTable) -> tuple[ClassTable, dict[int, i
         table = ClassTable.of([*table, Class(free, c.name, c.colour, c.porosity)])
         ids[c.id] = free
     return table, ids
+
+
+def as_named(method: Segmenter, classes: ClassTable) -> tuple[ClassTable | None, dict[int, int]]:
+    """The classes of a result, as they are in `classes`, and which of them each of the method's own is; nothing where they are the same.
+
+    A method numbers what it learns 1…n; what people painted keeps its id. Classes are the same if their names are; those that
+    `classes` lacks get ids that are free in it.
+    """
+    table, ids = merged(classes, method.classes_)
+    if all(own == id for own, id in ids.items()) and all(c == table[c.id] for c in method.classes_):
+        return None, {}
+    return ClassTable.of([c for c in table if c.id in ids.values()]), ids
 
 
 def matched(model: ClassTable, scan: ClassTable) -> str:

@@ -251,6 +251,7 @@ class Scan:
         """Change the voxel size or the field of view ("auto", "none", "cylinder:…", a mask's path); the latter counts again."""
         if self.readonly:
             raise InputError(f"{self.path} was opened read-only; open it for writing to change it")
+        self.check_present()
         if not isinstance(voxel, _Kept):
             self._set_voxel(voxel)
         if not isinstance(field_of_view, _Kept):

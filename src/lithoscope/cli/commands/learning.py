@@ -35,6 +35,7 @@ def train(
     import shutil
 
     from lithoscope.errors import MissingError, TakenError
+    from lithoscope.labels.trainings import model_training_folder
     from lithoscope.parameters import settings as every
     from lithoscope.record import RunRecord
     from lithoscope.segmenters.saving import save
@@ -45,7 +46,7 @@ def train(
         raise TakenError(f"{folder} exists already; give another name, or --overwrite")
     if not scans:
         raise InputError("no scan given; name at least one")
-    unfinished = folder.with_name(f"{folder.name}.training")
+    unfinished = model_training_folder(folder)
     if resume and not unfinished.is_dir():
         raise MissingError(f"there is no unfinished training of {folder}; leave out --resume to begin it")
     if not resume:
@@ -69,6 +70,25 @@ def train(
     except OSError as error:
         raise StorageError(f"the record of the model could not be written to {folder}: {error.strerror or error}") from error
     return record.to_json()
+
+
+def place_to_train(scan: Any, method: str, settings: Mapping[str, Any], output: str, image: str | None, *, resume: bool) -> Path | None:
+    """Where a method is taught for the result `output`; None to go on with a result that was begun, or for one that learns at once."""
+    from lithoscope.labels.result_writer import PARTIAL
+    from lithoscope.labels.trainings import begin, training_folder
+    from lithoscope.record import RunRecord
+    from lithoscope.segmenters import segmenter
+
+    folder = training_folder(scan.sidecar, output)
+    answered = (scan.labels_folder / f"{output}{PARTIAL}").exists()
+    if resume and (answered or not folder.is_dir()):
+        return None
+    if "folder" not in segmenter(method).__dataclass_fields__:
+        return None
+    if not resume:
+        source = {"uuid": scan.uuid, "name": scan.name, "image": image}
+        begin(folder, RunRecord("segment", method, dict(settings), source, output=output))
+    return folder
 
 
 def taught(
@@ -125,15 +145,19 @@ def loaded(model: Path, scan: Any) -> tuple[Any, Any]:
     """A saved model, and a lesson that says which of the scan's classes each of its own is and how it scored."""
     from lithoscope.labels.classes_file import load_classes
     from lithoscope.labels.predict import Lesson
-    from lithoscope.labels.teaching import matched
+    from lithoscope.labels.teaching import as_named, matched
     from lithoscope.segmenters.saving import load
     from lithoscope.segmenters.study import from_study, is_study
 
     method: Any = from_study(model) if is_study(model) else load(model)
     notes = [f"the model {model.name}"]
+    classes, mapping = None, dict[int, int]()
     if method.needs_labels:
-        notes.append(matched(method.classes_, load_classes(scan)))
+        known = load_classes(scan)
+        notes.append(matched(method.classes_, known))
+        classes, mapping = as_named(method, known)
     with suppress(OSError, ValueError, KeyError):
         record = json.loads((model / "record.json").read_text(encoding="utf-8"))
-        return method, Lesson(notes=notes, inputs={"model": record["uuid"]}, scores={"held_out": record["learnt"]["held_out"]})
-    return method, Lesson(notes=notes)
+        inputs, scores = {"model": record["uuid"]}, {"held_out": record["learnt"]["held_out"]}
+        return method, Lesson(scores, inputs, notes, classes, mapping)
+    return method, Lesson(notes=notes, classes=classes, mapping=mapping)
