@@ -75,20 +75,17 @@ def main() -> None:
                     spent.append(time.process_time())
                     iou = answered(method, image, truth)
                     spent.append(time.process_time())
-                story = method.learnt()
+                story, there = method.learnt(), answered(method, *SETS[other][0]()) if other else None
                 row = {
-                    "scan": title, "method": name, "seed": seed, "mean_iou": iou, "other": answered(method, *SETS[other][0]()) if other else None,
+                    "scan": title, "method": name, "seed": seed, "mean_iou": iou, "other": there,
                     "fit": spent[1] - spent[0], "predict": spent[2] - spent[1], "peak_mb": memory.peak / 1e6,
                     "parameters": story.get("parameters"), "fell_back": story.get("fell_back"),
                 }  # fmt: skip
                 rows.append(row)
-                there = "–" if row["other"] is None else f"{row['other']:.3f}"
                 fell = "*" if row["fell_back"] else ""
-                print(
-                    f"| {title} | {name}{fell} | {seed} | {iou:.3f} | {there} | {row['fit']:.1f} | {row['predict']:.1f} |"
-                    f" {row['peak_mb']:.0f} | {row['parameters'] or '–'} |",
-                    flush=True,
-                )  # fmt: skip
+                cells = [title, f"{name}{fell}", seed, f"{iou:.3f}", "–" if there is None else f"{there:.3f}"]
+                cells += [f"{row['fit']:.1f}", f"{row['predict']:.1f}", f"{row['peak_mb']:.0f}", row["parameters"] or "–"]
+                print(f"| {' | '.join(map(str, cells))} |", flush=True)
                 if chosen.json:
                     chosen.json.write_text(json.dumps(rows, indent=1))
 
