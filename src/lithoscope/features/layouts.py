@@ -19,6 +19,7 @@ from lithoscope.features.adapters import without_adapters
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from lithoscope.features.convnet import ConvConfig
     from lithoscope.features.vit import VitConfig
 
 WRAPPERS = ("state_dict", "model", "teacher", "student", "backbone")
@@ -65,7 +66,7 @@ _TRANSFORMERS_VIT = (
 class Loaded:
     """Weights in `vit`'s names, the network that they fit, and what the file held beside them."""
 
-    config: "VitConfig"
+    config: "VitConfig | ConvConfig"
     tensors: dict[str, "Tensor"]
     layout: str
     left_out: tuple[str, ...] = ()
@@ -153,6 +154,11 @@ def understood(content: Mapping[str, Any], config: Mapping[str, Any], *, key: st
     tensors = unwrapped(content, key)
     if any(".base_layer" in n for n in tensors):
         tensors = without_adapters(tensors)
+    from lithoscope.features import convnet
+
+    if convnet.fits(tensors):
+        shape, weights, beside = convnet.loaded(tensors, name)
+        return Loaded(shape, weights, "ResNet", beside)
     rules: Sequence[tuple[str, str]]
     if "blocks.0.norm1.weight" in tensors or "blocks.0.0.norm1.weight" in tensors:
         layout, rules = "timm", _TIMM

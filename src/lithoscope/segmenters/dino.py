@@ -29,6 +29,8 @@ from lithoscope.volume.box import Box
 if TYPE_CHECKING:
     from lithoscope.segmenters.dino_network import Learnt
 
+ROWS = 32
+"""Rows of voxels that trees and neighbours are asked for at a time."""
 MOST_PLANES = 24
 """Planes from which a basis is fitted for a backbone that brings none."""
 
@@ -139,15 +141,21 @@ class Dino(DinoSettings):
                 made[:, planes] = of_filters.decisions(values.flatten(1)).reshape(-1, *values.shape[1:]).numpy()
             made += token_decisions(tokens, block, linear.weight[:, bank.channels :], np.zeros(len(linear.bias), np.float32))
             return made
-        from lithoscope.features.token_lookup import at_voxels
+        from lithoscope.features.token_lookup import at_part
 
-        source = source_of(block)
+        source, (_, _, right) = source_of(block), core.stop
         for planes, values in pieces(bank, block):
-            (z, y, x), top = core.start, planes.stop - planes.start
-            box = Box((z + planes.start, y, x), (z + planes.start + top, *core.stop[1:]))
-            parts = [at_voxels(source.near(tokens, axis, box), tokens.grid, axis, box) for axis in tokens.axes]
-            whole = torch.cat([values.flatten(1), *(torch.from_numpy(np.ascontiguousarray(p)).flatten(1) for p in parts)])
-            made[:, planes] = self.head_.scores(whole).reshape(-1, *values.shape[1:]).numpy()
+            z, y, x = core.start[0] + planes.start, core.start[1], core.start[2]
+            box = Box((z, y, x), (z + planes.stop - planes.start, *core.stop[1:]))
+            near = [source.near(tokens, axis, box) for axis in tokens.axes]
+            # Some rows at a time, so that the many channels of a whole block are never in memory at once.
+            for top in range(y, core.stop[1], ROWS):
+                part = Box((z, top, x), (box.stop[0], min(top + ROWS, core.stop[1]), right))
+                rows = slice(top - y, part.stop[1] - y)
+                found = [at_part(n, tokens.grid, axis, box, part) for n, axis in zip(near, tokens.axes, strict=True)]
+                own = [torch.from_numpy(np.ascontiguousarray(f)).flatten(1) for f in found]
+                scores = self.head_.scores(torch.cat([values[:, :, rows].flatten(1), *own]))
+                made[:, planes, rows] = scores.reshape(-1, *part.shape).numpy()
         return made
 
     def _streamed_scores(self, block: Block, learnt: "Learnt") -> npt.NDArray[np.float32]:

@@ -165,7 +165,7 @@ class DinoSettings(Segmenter):
         return (z, y, x)
 
     def working_bytes(self) -> int:
-        return 8 * max(len(self.table_), 4) if self.head in ("linear", "cnn") or self.streamed else 4 * (self.reduced + 32)
+        return 8 * max(len(self.table_), 4)
 
     @property
     def _plane(self) -> Literal["z", "y", "x", "all"]:
