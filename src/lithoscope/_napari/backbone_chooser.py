@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QSizePolicy, QWidget
 
 from lithoscope._napari.background import Background
 from lithoscope._napari.look import button, column, row, text
@@ -26,11 +26,13 @@ class BackboneChooser(QWidget):
         self.names.setEditable(True)
         self.names.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.names.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.names.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         for entry in KNOWN:
             here = place(entry.name) is not None
             self.names.addItem(entry.name if here else f"{entry.name} (not here)", entry.name)
         self._other = button("Other…", tip="Take a folder that holds a network's weights, or a model that was taught with LoRA")
         self._other.setAccessibleName("Other backbone")
+        self._other.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self._about = text(muted=True)
         self._about.setAccessibleName("About the backbone")
         self.setLayout(column(row(self.names, self._other, spacing=4), self._about, spacing=2))
