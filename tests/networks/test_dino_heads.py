@@ -149,7 +149,8 @@ def test_lora_is_kept_as_an_adapter_and_comes_back_the_same(tmp_path):
     assert method.remarks() == ["no strokes were held out, so LoRA was not compared with the frozen backbone"]
     again = load(save(method, tmp_path / "model"))
     whole = Block.of(noisy(1), (0, 255))
-    assert np.array_equal(again.scores(whole), method.scores(whole))
+    np.testing.assert_allclose(again.scores(whole), method.scores(whole), atol=1e-6)
+    assert np.array_equal(again.predict(whole), method.predict(whole))
     assert (again.predict(whole) == TRUTH).mean() > 0.9
     assert again.learnt() == story
     opened = open_backbone(tmp_path / "model")

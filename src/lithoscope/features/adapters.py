@@ -61,7 +61,8 @@ def tuned(network: "Vit", adapter: Adapter, scale: float) -> "Vit":
         if down is None or up is None or weight is None or (len(up), *down.shape[1:]) != tuple(weight.shape):
             raise InputError(f"the adapter does not fit this backbone ({name}); it was taught on another")
         with torch.no_grad():
-            weight.add_(added(torch.from_numpy(np.array(down)), torch.from_numpy(np.array(up)), scale).to(weight))
+            one, two = (torch.from_numpy(np.array(m, order="C")) for m in (down, up))
+            weight.add_(added(one, two, scale).to(weight))
     return made.eval().requires_grad_(False)
 
 

@@ -91,7 +91,7 @@ def learn(samples: Samples, how: How, report: Report) -> Learnt:
     if frozen.best_score:
         story["held_out_iou_frozen"] = frozen.best_score[0]
     if how.lora is None:
-        return Learnt(head.cpu(), found.table, None, story)
+        return Learnt(_fresh(head, how, classes), found.table, None, story)
     before = {name: value.detach().clone() for name, value in head.state_dict().items()}
     network_tuned = adapted(how.backbone.network, how.lora, device=how.device, seed=how.plan.seed)
     network = TokenNetwork(network_tuned, head, how.grid.patch, how.grid.scale)
@@ -104,7 +104,7 @@ def learn(samples: Samples, how: How, report: Report) -> Learnt:
         head.load_state_dict(before)
         said = f"LoRA did not improve the strokes held out (IoU {standing.best_score[0]:.3f}, {frozen.best_score[0]:.3f} without); "
         story["fell_back"] = said + "the frozen backbone is used"
-        return Learnt(head.cpu(), found.table, None, story, (story["fell_back"],))
+        return Learnt(_fresh(head, how, classes), found.table, None, story, (story["fell_back"],))
     remarks = () if frozen.best_score else ("no strokes were held out, so LoRA was not compared with the frozen backbone",)
     adapter = adapter_of(network_tuned)
     kept = {
@@ -112,7 +112,14 @@ def learn(samples: Samples, how: How, report: Report) -> Learnt:
         "adapter_sha256": adapter_hash(adapter, how.lora.scale),
         "adapter_bytes": sum(a.nbytes for a in adapter.values()),
     }
-    return Learnt(head.cpu(), found.table, adapter, story | kept, remarks)
+    return Learnt(_fresh(head, how, classes), found.table, adapter, story | kept, remarks)
+
+
+def _fresh(head: Head, how: How, classes: int) -> Head:
+    """The same head as if it had been loaded: training leaves weights in another order of memory, which rounds otherwise."""
+    made = head_of(how.head, how.backbone.width, classes, how.grid.patch)
+    made.load_state_dict({name: value.detach().cpu() for name, value in head.state_dict().items()})
+    return made.eval()
 
 
 def _taught(network: TokenNetwork, found: Taught, how: How, stage: str, report: Report) -> Standing:

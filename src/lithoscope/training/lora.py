@@ -74,7 +74,8 @@ def adapted(network: nn.Module, how: LoraSettings, *, device: torch.device | Non
 
 def adapter_of(network: nn.Module) -> dict[str, npt.NDArray[np.float16]]:
     """What was taught of an adapted backbone, in half precision."""
-    return {n: p.detach().float().cpu().numpy().astype(np.float16) for n, p in network.named_parameters() if "lora_" in n}
+    taught = {n: p.detach().float().cpu().numpy() for n, p in network.named_parameters() if "lora_" in n}
+    return {n: np.ascontiguousarray(a, np.float16) for n, a in taught.items()}
 
 
 def taught_parameters(network: nn.Module) -> int:
