@@ -92,7 +92,14 @@ class ExplainDock(Dock):
         """List the results."""
         names = self.session.results()
         self.options.show_results(names)
+        if (scan := self.session.scan) is not None:
+            from lithoscope.explain.tuned import tuned_models
+
+            self._slow.start(lambda: tuned_models(scan), self._on_tuned)
         self.map.show_results(names)
+
+    def _on_tuned(self, found: list[tuple[str, Path]]) -> None:
+        self.options.show_tuned([(name, str(folder)) for name, folder in found])
 
     def _on_backbones(self, found: list[tuple[str, str, int, int]]) -> None:
         self.options.show_backbones(found)
