@@ -119,6 +119,7 @@ class ExplainDock(Dock):
             self.options.show_shape(*known)
         mark_bad(self._notes, False)
         self._notes.setText("\n".join(f"{o.title}\n" + " · ".join(n for n in o.notes if n) for o in overlays))
+        self._notes.setMinimumHeight(max(0, self._notes.heightForWidth(self._notes.width())))
         for part in (self.keep_button, self.save_button):
             part.setEnabled(bool(overlays))
         self.whole_button.setVisible(bool(overlays) and overlays[0].kind == "similarity")
