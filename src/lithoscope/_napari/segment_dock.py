@@ -17,10 +17,10 @@ from lithoscope._napari.results_list import ResultsList
 from lithoscope._napari.training_panel import TrainingPanel
 
 HINTS = (
-    "1  Choose a method; see it on the plane in view.",
-    "2  Drag the histogram's lines to set thresholds.",
-    "3  Run it on the volume; go on looking meanwhile.",
-    "4  Correct the result with the brush; export it.",
+    "1  Choose a method; see it on this plane.",
+    "2  Drag the lines of the histogram.",
+    "3  Run on the volume; go on looking.",
+    "4  Correct with the brush, then export.",
 )
 
 
