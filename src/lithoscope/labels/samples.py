@@ -69,7 +69,7 @@ class StrokeSamples:
     def of(cls, taught: Sequence[Taught], classes: ClassTable, method: Segmenter) -> "StrokeSamples":
         """The samples of a method: with features where it asks for them, with its halo where it looks at the image itself."""
         featured = bool(method.extractors())
-        halo = (0, 0, 0) if featured else method.halo()
+        halo = (0, 0, 0) if featured else method.labelled_halo()
         return cls(taught, classes, halo, featured=featured, edge=method.labelled_edge(), blind=featured and method.live)
 
     def scored(self, halo: Triple, seed: int = 0) -> "StrokeSamples":

@@ -128,6 +128,10 @@ class Segmenter(ABC):
         """How many voxels (z, y, x) around a place its answer depends on."""
         return (0, 0, 0)
 
+    def labelled_halo(self) -> tuple[int, int, int]:
+        """How many voxels (z, y, x) around what is painted it is taught with, if it asks for no features."""
+        return self.halo()
+
     def halo_given_tokens(self) -> tuple[int, int, int]:
         """The same where the tokens it asks for are kept: what is left that it looks at in the image."""
         return self.halo()
