@@ -78,7 +78,7 @@ class _Strokes:
     def __init__(self, painted: Painted) -> None:
         count = int(painted.strokes.max()) + 1 if len(painted) else 0
         self.painted = painted
-        self._grid = painted.places * np.array([SEPARATE if painted.flat else 1, 1, 1])
+        self._grid: npt.NDArray[np.int64] = painted.places * np.array([SEPARATE if painted.flat else 1, 1, 1], np.int64)
         self.sizes = np.bincount(painted.strokes, minlength=count)
         self.classes = np.zeros(count, np.uint8)
         self.classes[painted.strokes] = painted.labels
