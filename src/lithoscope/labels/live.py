@@ -78,7 +78,7 @@ class LivePreview:
 
     def learn(self, labels: Array3D, classes: ClassTable, check: Check = go_on) -> None:
         """Fit on what is painted now; until it ends, `view` answers as before."""
-        painted = Painted.of(labels, self.scan.inside if self.scan.field_of_view is not None else None)
+        painted = self._painted(labels)
         self._check_planes(painted.across)
         self._keep(painted, check)
         samples = self._samples(painted, classes)
@@ -87,7 +87,7 @@ class LivePreview:
 
     def rate(self, labels: Array3D, classes: ClassTable, check: Check = go_on) -> dict[str, Any]:
         """Score on strokes held back from a fit of its own; `missing` says what to paint when there are too few."""
-        painted = Painted.of(labels, self.scan.inside if self.scan.field_of_view is not None else None)
+        painted = self._painted(labels)
         holding = self._samples(painted, classes).scored(self.method.halo(), int(getattr(self.method, "seed", 0)))
         assert holding.split is not None
         if holding.split.lacking:
@@ -178,6 +178,10 @@ class LivePreview:
             wanted = "all axes" if len(cache.tokens.axes) > 1 else "zyx"[cache.tokens.axes[0]]
             where = f"set plane={'zyx'[across]}, or run it on the volume once"
             raise InputError(f"the network looks at planes across {wanted}; for a preview of planes across {'zyx'[across]} {where}")
+
+    def _painted(self, labels: Array3D) -> Painted:
+        inside = self.scan.inside if self.scan.field_of_view is not None else None
+        return Painted.of(labels, inside, flat=self.scan.separate_slices)
 
     def _samples(self, painted: Painted, classes: ClassTable) -> StrokeSamples:
         return StrokeSamples.of([Taught(self.scan, painted, self.features)], classes, self.method)
