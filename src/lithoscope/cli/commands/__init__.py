@@ -31,7 +31,7 @@ COMMANDS = {
     "compare": "judging:compare",
     "report": "judging:report",
     "backbones": "backbones:backbones",
-    "pretrain": "backbones:pretrain",
+    "pretrain": "pretraining:pretrain",
     "evaluate_backbone": "backbones:evaluate_backbone",
     "clean": "cleaning:clean",
     "separate": "cleaning:separate",
