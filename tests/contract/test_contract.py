@@ -20,7 +20,15 @@ CASES = {
     "threshold": [{"bounds": (90, 150)}],
     "otsu": [{}, {"classes": 2}, {"per_slice": True}],
     "watershed": [{}, {"classes": 3, "reach": 3}, {"dimensions": 2, "margin": 0.8}, {"bounds": (80, 100, 140, 160)}],
-    "kmeans": [{}, {"starts": "seeded"}, {"per_slice": True}, {"on": "filters"}, {"on": "filters", "dimensions": 2, "plane": "y"}],
+    "kmeans": [
+        {},
+        {"starts": "seeded"},
+        {"per_slice": True},
+        {"on": "filters"},
+        {"on": "filters", "dimensions": 2, "plane": "y"},
+        {"on": "tokens", "backbone": "random-tiny", "attempts": 2},
+        {"on": "tokens", "backbone": "random-tiny", "attempts": 2, "plane": "y"},
+    ],
     "forest": [{"dimensions": 3}, {"preset": "published", "dimensions": 3}, {"dimensions": 2, "plane": "y", "trees": 5}],
     "dino": [
         {"backbone": "random-tiny", "dimensions": 3, "scale": 1},
@@ -40,7 +48,7 @@ EVERY = [
         name,
         given,
         id=f"{name}-{'-'.join(map(str, given.values())) or 'plain'}",
-        marks=[NO_TORCH] if name in NEEDS_TORCH or given.get("on") == "filters" else [],
+        marks=[NO_TORCH] if name in NEEDS_TORCH or given.get("on", "grey") != "grey" else [],
     )
     for name, cases in CASES.items()
     for given in cases

@@ -1,4 +1,6 @@
-"""K-means of filters tells textures apart that have one grey value, from mini-batches as well as from all voxels at once."""
+"""K-means of filters or tokens tells textures apart that have one grey value, from mini-batches as well as from all voxels at once."""
+
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from lithoscope.labels.predict import segment
 from lithoscope.labels.results import open_result
 from lithoscope.segmenters import REGISTRY, Block, configured, settings
 from lithoscope.segmenters.arrays import ArraySamples
+from lithoscope.segmenters.bank_pieces import pieces
 from lithoscope.segmenters.feature_means import FeatureMeans, drawn
 from lithoscope.volume.convert import import_scan
 
@@ -31,6 +34,11 @@ def image(truth):
 
 def fitted(image, inside=None, **given):
     return configured(REGISTRY["kmeans"], {"on": "filters", "attempts": 3, **given}).fit(ArraySamples(image, inside))
+
+
+def looked(samples, classes):
+    bank = configured(REGISTRY["kmeans"], {}).bank
+    return drawn(samples, partial(pieces, bank), bank.halo(), bank.channels, classes, seed=0, report=silent)
 
 
 def answer(method, image):
@@ -65,7 +73,7 @@ def test_mini_batches_lose_nothing_to_all_voxels_at_once(image, classes):
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
-    found = drawn(ArraySamples(image), configured(REGISTRY["kmeans"], {}).bank, classes, seed=0, report=silent)
+    found = looked(ArraySamples(image), classes)
     ours = FeatureMeans.of(found, classes, attempts=10, rounds=100, seed=0, report=silent)
     standard = (found.features - found.features.mean(0)) / found.features.std(0)
     with threadpool_limits(1):
@@ -97,7 +105,7 @@ def test_outside_the_field_of_view_and_what_is_not_a_number_teach_nothing(image)
     inside[:, :, 30:] = False
     dirty[:, :, 30:] = 999
     dirty[3, 4:9, 5:20] = np.nan
-    found = drawn(ArraySamples(dirty, inside), configured(REGISTRY["kmeans"], {}).bank, 2, seed=0, report=silent)
+    found = looked(ArraySamples(dirty, inside), 2)
     assert np.isfinite(found.grey).all()
     assert np.isfinite(found.features).all()
     assert found.grey.max() <= 255
@@ -107,6 +115,60 @@ def test_outside_the_field_of_view_and_what_is_not_a_number_teach_nothing(image)
 def test_a_constant_image_has_one_kind_of_place(dtype):
     with pytest.raises(InputError, match="only 1 kind of place"):
         fitted(np.full(SHAPE, 7, dtype), classes=2)
+
+
+@pytest.fixture(scope="module")
+def woven():
+    """Two phases of exactly one grey distribution: noise as it comes, and the same noise turned into smooth waves; and which is which."""
+    rng = np.random.default_rng(0)
+    shape = (4, 128, 128)
+    rough, smooth = rng.normal(size=shape), gaussian(rng.normal(size=shape), (0, 3, 3))
+    phase = np.where(np.arange(128) < 64, 1, 2) * np.ones(shape, np.int64)
+    made = np.empty(shape)
+    for texture, k in ((rough, 1), (smooth, 2)):
+        values = texture[phase == k]
+        made[phase == k] = np.linspace(40, 210, values.size)[values.argsort().argsort()]
+    return made.round().astype("u1"), phase
+
+
+def gaussian(noise, sigma):
+    from scipy.ndimage import gaussian_filter
+
+    return gaussian_filter(noise, sigma)
+
+
+def test_tokens_tell_apart_what_no_grey_value_can(woven):
+    image, phase = woven
+    assert np.abs(np.sort(image[phase == 1]).astype(int) - np.sort(image[phase == 2])).max() <= 1
+
+    def right(**given):
+        share = (answer(fitted(image, classes=2, **given), image) == phase).mean()
+        return max(share, 1 - share)
+
+    assert right(on="tokens") > 0.9
+    assert right(on="grey") < 0.6
+
+
+def test_a_scan_is_grouped_by_kept_tokens_as_by_those_of_its_blocks(woven, tmp_path):
+    image, _ = woven
+    np.save(tmp_path / "woven.npy", image)
+    scan = import_scan(tmp_path / "woven.npy", tmp_path / "woven.zarr", field_of_view=None)
+    given = {"on": "tokens", "backbone": "random-tiny", "classes": 2, "attempts": 2, "dimensions": 2}
+    segment(scan, configured(REGISTRY["kmeans"], given), output="kept")
+    assert list((scan.sidecar / "cache").glob("tokens-*"))
+    method = fitted(image, **given)
+    halo = method.halo()
+    padded = np.pad(image, [(h, h) for h in halo], "symmetric")
+    core = tuple(slice(h, h + n) for h, n in zip(halo, image.shape, strict=True))
+    whole = method.predict(Block(image=padded, core=core, window=scan.window, origin=tuple(-h for h in halo)))[core]
+    assert (open_result(scan, "kept").array[...] == whole).mean() > 0.999  # what is kept is kept in half precision
+
+
+def test_other_weights_than_those_it_was_fitted_to_are_noticed(woven, tmp_path):
+    method = fitted(woven[0], on="tokens", backbone="random-tiny", classes=2)
+    state = {**method.state(), "weights_sha256": np.frombuffer(b"other", np.uint8)}
+    with pytest.raises(InputError, match="other weights"):
+        configured(REGISTRY["kmeans"], settings(method)).restore(state, method.classes_)
 
 
 def test_slice_by_slice_goes_with_grey_values_alone(image):

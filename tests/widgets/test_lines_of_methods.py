@@ -55,7 +55,7 @@ def test_a_method_shows_its_thresholds_and_dragging_one_makes_them_the_persons(o
     panel.choose(name, {"classes": 3, **values})
     learnt = configured(segmenter(name), {"classes": 3, **values}).fit(GreyValues(opened.scan)).learnt()["thresholds"]
     qtbot.waitUntil(lambda: panel.name == name and panel.plot.thresholds == tuple(learnt), timeout=60_000)
-    assert panel._values.text() == "thresholds " + ", ".join(f"{t:g}" for t in learnt)
+    assert panel.lines._values.text() == "thresholds " + ", ".join(f"{t:g}" for t in learnt)
     dragged(panel.plot, 0, learnt[0] + 12.5)
     qtbot.waitUntil(lambda: panel.name == "threshold", timeout=5_000)
     bounds = panel.values()["bounds"]
@@ -75,4 +75,4 @@ def test_what_has_no_thresholds_shows_no_lines(opened, panel, qtbot):
     qtbot.waitUntil(lambda: len(panel.plot.thresholds) == 2, timeout=60_000)
     panel._show_lines({"centres": [60.0, 120.0, 180.0]}, opened.classes)
     assert panel.plot.thresholds == ()
-    assert panel._values.text() == ""
+    assert panel.lines._values.text() == ""

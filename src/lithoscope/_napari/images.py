@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from lithoscope._napari import layers as ours
+from lithoscope._napari.shown import shown
 from lithoscope.volume.histogram import Histogram
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Images(QObject):
                 return
             self.chosen, (levels, self.histogram) = name, found
             version = scan.content_hash if name is None else filtered_image(scan, name).record.uuid
-            data = ours.lazily(levels, f"{scan.uuid}-{version}")
+            data = shown(levels, f"{scan.uuid}-{version}")
             layer.data = data if layer.multiscale else data[0]
             layer.contrast_limits = self.histogram.window() if self.histogram.total else (0.0, 1.0)
             layer.name = ours.layer_name(scan.name, "image") if name is None else f"{scan.name} · {name} image"

@@ -40,9 +40,9 @@ class LayerStack:
         self.drop(kind)
         viewer = self._viewer()
         active = viewer.layers.selection.active
+        self._layers[kind] = layer  # before the viewer tells of it
         if layer not in viewer.layers:
             viewer.add_layer(layer)
-        self._layers[kind] = layer
         self._bind_keys(layer)
         below = [self._layers[k] for k in ORDER[: ORDER.index(kind)] if k in self._layers]
         place = max((viewer.layers.index(b) for b in below), default=-1) + 1

@@ -13,6 +13,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from lithoscope._napari.journalled import Journal
 from lithoscope._napari.journalled import Labels as JournalledLabels
+from lithoscope._napari.shown import shown
 from lithoscope.classes import Class, ClassTable
 from lithoscope.volume.voxel import Voxel
 
@@ -33,9 +34,6 @@ SURE = 0.5
 DOUBT = "#ff2bd6"
 """The colour of what is not sure at all."""
 
-TILE = 256
-"""Edge of the cubes that napari asks for: bigger than the chunks, so that one request is decoded on all cores."""
-
 
 def layer_name(scan: str, kind: Kind, result: str = "") -> str:
     """What the layer list shows: "soil", "soil · strokes", "soil · otsu"."""
@@ -48,26 +46,9 @@ def placed(voxel: Voxel | None) -> dict[str, Any]:
     return {"scale": size, "units": (unit,) * 3, "axis_labels": ("z", "y", "x")}
 
 
-def lazily(levels: Sequence[Any], version: str) -> list[Any]:
-    """Dask arrays over Zarr arrays, level 0 first. `version` tells apart arrays of one name: napari caches by it."""
-    import dask.array as da
-
-    # Raw zarr as multiscale reads a whole z column for every tile: https://github.com/napari/napari/issues/9515
-    return [
-        da.from_array(
-            level,
-            chunks=tuple(min(TILE, s) for s in level.shape),
-            name=f"{version}-{k}",
-            inline_array=True,
-            meta=np.empty((0,) * 3, level.dtype),
-        )
-        for k, level in enumerate(levels)
-    ]
-
-
 def image_data(scan: "Scan") -> tuple[Any, dict[str, Any], str]:
     """The image layer of a scan as napari's (data, keywords, type)."""
-    levels = lazily(scan.levels, f"{scan.uuid}-{scan.content_hash}")
+    levels = shown(scan.levels, f"{scan.uuid}-{scan.content_hash}")
     low, high = scan.window
     keywords = {
         "name": layer_name(scan.name, "image"),
@@ -113,7 +94,7 @@ def _painted(scan: "Scan", store: Journal, classes: ClassTable, kind: Kind, resu
 
 def result_layer(scan: "Scan", result: "Result", name: str, corrected: Journal | None) -> Labels:
     """A result to be looked at: with its corrections, if there are any, laid over it."""
-    levels = [corrected] if corrected is not None else lazily(result.levels, f"{scan.uuid}-{name}-{result.record.uuid}")
+    levels = [corrected] if corrected is not None else shown(result.levels, f"{scan.uuid}-{name}-{result.record.uuid}")
     layer = Labels(
         levels if len(levels) > 1 else levels[0],
         name=layer_name(scan.name, "result", name),

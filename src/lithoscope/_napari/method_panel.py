@@ -4,31 +4,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QLineEdit, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QWidget
 
 import lithoscope.segmenters  # noqa: F401 - fills the registry
 from lithoscope._napari import actions
 from lithoscope._napari.background import Background, sentence
+from lithoscope._napari.estimating import Estimator
 from lithoscope._napari.forms import ParameterForm
-from lithoscope._napari.histogram_plot import HistogramPlot
-from lithoscope._napari.look import (
-    Colours,
-    button,
-    bytes_text,
-    column,
-    disable,
-    main_button,
-    mark_bad,
-    row,
-    seconds_text,
-    small_button,
-    text,
-)
+from lithoscope._napari.look import Colours, column, disable, mark_bad, row, text
 from lithoscope._napari.model_form import ModelForm
 from lithoscope._napari.preview import Answer, Previewer
+from lithoscope._napari.run_row import RunRow
 from lithoscope._napari.session import Session
 from lithoscope._napari.taught_panel import TaughtPanel
+from lithoscope._napari.threshold_lines import ThresholdLines
 from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError, LithoscopeError
 from lithoscope.parameters import configured, parameters
@@ -41,16 +30,12 @@ BY_HAND = "threshold"
 class MethodPanel(QWidget):
     """Method, settings, histogram, preview, Run."""
 
-    ran = Signal()
-
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._previewer: Previewer | None = None
         self._remembered: dict[str, dict[str, Any]] = {}
         self._name = ""
-        self._last: tuple[str, dict[str, Any], str] | None = None
-        self._estimated: tuple[Any, ...] = ()
         self.method = QComboBox()
         self.method.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.method.setMinimumContentsLength(14)
@@ -61,60 +46,42 @@ class MethodPanel(QWidget):
                 disable(self.method, self.method.count() - 1, words)
         self._summary = text(muted=True)
         self.form = ParameterForm()
-        self.plot = HistogramPlot()
-        self._more = small_button("+", "One more class: adds a threshold")
-        self._fewer = small_button("−", "One class fewer: takes the chosen threshold away")
-        self._values = text(muted=True)
+        self.lines = ThresholdLines()
+        self.plot = self.lines.plot
         self.live = QCheckBox("Live preview on the plane in view")
         self.live.setChecked(True)
         self.taught = TaughtPanel(session)
         self.models = ModelForm(session)
-        self.output = QLineEdit()
-        self.output.setAccessibleName("Name of the result")
-        self.output.setToolTip("The name of the result; corrections and exports go by it")
-        self.try_button = button(
-            "Try on a box",
-            tip="Run on a box of 128³ voxels around the middle of the view",
-        )
-        self.run_button = main_button("Run on the volume")
-        self._beneath = text(muted=True)
-        self.resume_button = button("Resume")
-        self.resume_button.hide()
+        self.runs = RunRow(session)
+        self.output, self.run_button, self.try_button = self.runs.output, self.runs.run_button, self.runs.try_button
+        self.resume_button, self._beneath = self.runs.resume_button, self.runs.beneath
         self.setLayout(
             column(
                 row(text("Method", bold=True, wrap=False), self.method, spacing=8),
                 self._summary,
                 self.form,
-                self.plot,
-                row(self._values, self._fewer, self._more, spacing=4),
+                self.lines,
                 self.live,
                 self.taught,
-                row(text("Result", muted=True, wrap=False), self.output, spacing=8),
-                row(self.try_button, self.run_button),
-                self.resume_button,
-                self._beneath,
+                self.runs,
                 self.models,
             )
         )
         self._work = Background(self, newest_only=True)
         self._work.failed.connect(self._on_preview_failed)
-        self._estimating = Background(self, newest_only=True)
-        self._estimating.failed.connect(self._on_estimate_failed)
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(400)
-        self._soon.timeout.connect(self._estimate)
+        self._estimates = Estimator(session, self)
+        self._estimates.told.connect(self.runs.say)
+        self._estimates.failed.connect(self._on_estimate_failed)
         self.method.currentIndexChanged.connect(self._on_method)
         self.method.activated.connect(self._put_result_aside)
         self.form.changed.connect(self._on_settings)
         self.plot.moved.connect(self._on_lines)
-        self._more.clicked.connect(self._on_more)
-        self._fewer.clicked.connect(self._on_fewer)
+        self.lines.set_by_button.connect(self._set_lines)
         self.live.toggled.connect(self.update_preview)
-        self.output.textEdited.connect(self._check)
-        self.run_button.clicked.connect(self.run)
-        self.try_button.clicked.connect(self.try_on_a_box)
-        self.resume_button.clicked.connect(self.resume)
+        self.runs.named.connect(self._check)
+        self.runs.asked.connect(self.run)
+        self.runs.asked_box.connect(self.try_on_a_box)
+        self.runs.finished.connect(self._on_run_finished)
         self.taught.failed.connect(self._on_preview_failed)
         self.taught.learnt.connect(self._check)
         self.models.save.connect(self._on_save_model)
@@ -122,7 +89,6 @@ class MethodPanel(QWidget):
         session.images.changed.connect(self._on_image)
         session.plane_changed.connect(self.update_preview)
         session.results_changed.connect(self._on_results)
-        session.jobs.finished.connect(self._on_finished)
         session.classes_changed.connect(self.update_preview)
         self.method.setCurrentIndex(max(self.method.findData("otsu"), 0))
         self._on_method()
@@ -133,8 +99,7 @@ class MethodPanel(QWidget):
 
     def on_scan(self) -> None:
         """Another scan is open, or none."""
-        self._last = next(((r.method, dict(r.parameters), n) for n, r in self._session.unfinished.items() if r.method in REGISTRY), None)
-        self._offer_resume()
+        self.runs.on_scan()
         self.taught.on_scan()
         self.models.close_forms()
         self._on_image()
@@ -147,7 +112,7 @@ class MethodPanel(QWidget):
         scan, images = self._session.scan, self._session.images
         self._previewer = None if scan is None else Previewer(scan, images.chosen)
         self.plot.show_histogram(None if scan is None else images.histogram)
-        self._estimated = ()
+        self._estimates.forget()
         self.update_preview()
 
     @property
@@ -182,10 +147,8 @@ class MethodPanel(QWidget):
         by_hand = name == BY_HAND
         if by_hand and self._session.scan is not None and not self.values().get("bounds"):
             self.form.set_values({"bounds": self._first_bounds()})
-        self._more.setVisible(by_hand)
-        self._fewer.setVisible(by_hand)
-        for part in (self.plot, self._values):
-            part.setVisible(not kind.needs_labels)
+        self.lines.by_hand(by_hand)
+        self.lines.setVisible(not kind.needs_labels)
         for part in (self.taught, self.models):
             part.setVisible(kind.needs_labels)
         self.live.setVisible(kind.live or not kind.needs_labels)
@@ -225,19 +188,13 @@ class MethodPanel(QWidget):
             self.form.set_values({"bounds": thresholds})
             self.update_preview()
 
-    def _on_more(self) -> None:
-        self._set_lines(self.plot.with_one_more())
-
-    def _on_fewer(self) -> None:
-        self._set_lines(self.plot.with_one_fewer())
-
     def _set_lines(self, thresholds: tuple[float, ...]) -> None:
         self._put_result_aside()
         self.form.set_values({"bounds": thresholds})
         self.update_preview()
 
     def _propose_name(self) -> None:
-        self.output.setText(actions.free_result_name(self._session, self.name))
+        self.runs.propose(self.name)
 
     def _on_results(self) -> None:
         self._propose_name()
@@ -256,7 +213,7 @@ class MethodPanel(QWidget):
             values = self.form.values()
             configured(REGISTRY[self.name], values)
         except InputError as error:
-            self._beneath.setText(str(error))
+            self.runs.say(str(error))
             return
         name, kind = self.name, REGISTRY[self.name]
         shows = self.live.isChecked() and plane is not None and self._free()
@@ -268,7 +225,6 @@ class MethodPanel(QWidget):
             if kind.live and not lacking(kind):
                 self.taught.show_method(name, values, shows=shows)
             return
-        self._soon.start()
         if plane is None or not shows:
             self._work.start(lambda: previewer.fitted(name, values), partial(self._on_fitted, name))
         else:
@@ -295,17 +251,12 @@ class MethodPanel(QWidget):
             self._session.show_preview(answer.labels, answer.classes, pixels.origin, factor=pixels.factor)
 
     def _show_lines(self, learnt: dict[str, Any], classes: ClassTable) -> None:
-        thresholds = learnt.get("thresholds", [])
-        if thresholds and isinstance(thresholds[0], list):
-            thresholds = []
-        if self.name != BY_HAND or not self.plot.dragging:
-            self.plot.show_thresholds(thresholds, classes)
-        self._values.setText("thresholds " + ", ".join(f"{t:g}" for t in thresholds) if thresholds else "")
+        keep = self.name == BY_HAND and self.plot.dragging
+        self.lines.show_lines(learnt.get("thresholds", []), classes, keep=keep)
 
     def _on_preview_failed(self, error: BaseException) -> None:
         self._session.hide_preview()
-        self._beneath.setText(sentence(error))
-        mark_bad(self._beneath, True)
+        self.runs.say(sentence(error), bad=True)
 
     # --- running ------------------------------------------------------------------------------------------------------
 
@@ -314,87 +265,29 @@ class MethodPanel(QWidget):
         kind = REGISTRY[self.name]
         problem = self.form.error() or lacking(kind) or (self.taught.missing() if kind.needs_labels else "")
         self.models.can_save(not problem)
-        name = self.output.text().strip()
-        if not problem and not name:
-            problem = "give the result a name"
-        elif not problem and name in self._session.results():
-            problem = f"there is a result {name} already; choose another name"
-        self.run_button.setEnabled(not problem and self._session.scan is not None)
-        self.try_button.setEnabled(self.run_button.isEnabled())
+        problem = problem or self.runs.problem()
+        self.runs.allow(not problem)
         if problem or kind.needs_labels:
-            self._beneath.setText(problem or self.taught.taught_by())
-        mark_bad(self._beneath, False)
-
-    def _estimate(self) -> None:
-        """In a thread: minutes, disk and memory of a run, from one timed block."""
-        scan = self._session.scan
-        if scan is None or REGISTRY[self.name].needs_labels or self._session.jobs.jobs or not self.run_button.isEnabled():
-            return
-        name, values = self.name, self.form.values()
-        image = self._session.images.chosen
-        wish = (str(scan.path), image, name, repr(values))
-        if wish == self._estimated:
-            return
-
-        def work() -> tuple[tuple[Any, ...], Any]:
-            from lithoscope.labels.predict import estimate
-
-            return wish, estimate(scan, configured(REGISTRY[name], values), image=image)
-
-        self._estimating.start(work, self._on_estimate)
-
-    def _on_estimate(self, found: tuple[tuple[Any, ...], Any]) -> None:
-        self._estimated, estimate = found
-        disk, memory = bytes_text(estimate.disk_bytes), bytes_text(estimate.memory_bytes)
-        time = seconds_text(estimate.seconds) if estimate.seconds < 1 else f"about {seconds_text(estimate.seconds)}"
-        words = f"{time} · {disk} on disk · {memory} of memory"
-        if self.run_button.isEnabled():
-            self._beneath.setText(words)
-        mark_bad(self._beneath, False)
+            self._estimates.cancel()
+            self.runs.say(problem or self.taught.taught_by())
+        else:
+            mark_bad(self._beneath, False)
+            self._estimates.ask(self.name, self.form.values())
 
     def _on_estimate_failed(self, error: BaseException) -> None:
-        self._beneath.setText(sentence(error))
-        mark_bad(self._beneath, True)
+        self.runs.say(sentence(error), bad=True)
 
     def run(self) -> None:
         """Run the method on the whole volume, in the worker."""
-        self._start(resume=False)
+        self.runs.start(self.name, self.form.values())
 
     def try_on_a_box(self) -> None:
         """Run the method on a box in the middle of the view, in the worker."""
-        box = actions.box_in_view(self._session)
-        if box is not None:
-            output = actions.free_result_name(self._session, f"{self.name}-box")
-            actions.segment(self._session, self.name, self.form.values(), output, box=box)
+        self.runs.start(self.name, self.form.values(), box=True)
 
     def _on_save_model(self, folder: Path) -> None:
         actions.save_model(self._session, self.name, self.form.values(), folder)
 
-    def resume(self) -> None:
-        """Go on where a run that was ended stopped."""
-        self._start(resume=True)
-
-    def _start(self, *, resume: bool) -> None:
-        name, values, output = self._last if resume and self._last else (self.name, self.form.values(), self.output.text().strip())
-        job = actions.segment(self._session, name, values, output, resume=resume)
-        if job is None:
-            return
-        self.resume_button.hide()
-        self._last = (name, values, output)
-        self.ran.emit()
-
-    def _offer_resume(self) -> None:
-        self.resume_button.setVisible(self._last is not None)
-        if self._last is not None:
-            self.resume_button.setText(f"Resume {self._last[2]}")
-            self.resume_button.setAccessibleName(f"Resume the unfinished run {self._last[2]}")
-
-    def _on_finished(self, job: Any) -> None:
-        if job.command != "segment":
-            return
-        over = job.state == "done"
-        if over:
-            self._last = None
-        self._offer_resume()
-        self._estimated = ()
-        self._soon.start()
+    def _on_run_finished(self) -> None:
+        self._estimates.forget()
+        self._check()

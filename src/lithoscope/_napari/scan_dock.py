@@ -81,7 +81,7 @@ class ScanDock(Dock):
         self.fov_button.clicked.connect(self._on_fov)
         self.fov_edit.returnPressed.connect(self._on_fov)
         self._more.toggled.connect(self._on_more)
-        self._close.clicked.connect(self.session.forget)
+        self._close.clicked.connect(self.session.leave)
         self.session.facts_changed.connect(self.show_facts)
         self.finish()
 

@@ -14,14 +14,16 @@ from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 
 from lithoscope._napari import layers as ours
 from lithoscope._napari import looking
-from lithoscope._napari.background import Background, sentence
+from lithoscope._napari.background import Background
+from lithoscope._napari.brush_box import hide_brush_box
 from lithoscope._napari.images import Images
 from lithoscope._napari.keys import Keys
 from lithoscope._napari.layer_stack import LayerStack
-from lithoscope._napari.opening import Opened, corrections_of, opened, outdated, take_up_units, warm
 from lithoscope._napari.painting import Painting
 from lithoscope._napari.preview import Plane
 from lithoscope._napari.preview_layer import PreviewLayer
+from lithoscope._napari.result_on_show import ResultOnShow
+from lithoscope._napari.scan_opening import ScanOpening
 from lithoscope._napari.worker_client import Job, WorkerClient
 from lithoscope.classes import ClassTable
 from lithoscope.errors import LithoscopeError
@@ -65,24 +67,21 @@ class Session(QObject):
         self.jobs = WorkerClient(self)
         self.jobs.finished.connect(self._on_job)
         self.reading = Background(self)
-        self.reading.failed.connect(self._on_failure)
-        self.reading.start(warm, take_up_units)
         self._then: dict[int, Callable[[Job], None]] = {}
         self.scan: Scan | None = None
         self.classes = ClassTable()
-        self.result_classes = ClassTable()
         self.readonly = ""
         """Who holds strokes that cannot be written here, or nothing."""
         self.unfinished: dict[str, RunRecord] = {}
         """Runs of an earlier session that can be resumed."""
-        self.shown = ""
-        """The name of the result on show."""
-        self.correcting = False
         self.finish_in_background = False
-        self._stack = LayerStack(self._viewer, self._keys.bind)
-        self.preview = PreviewLayer(self._stack)
+        self.stack = LayerStack(self._viewer, self._keys.bind)
+        self.preview = PreviewLayer(self.stack)
         self.painting = Painting(self)
         self.images = Images(self)
+        self.on_show = ResultOnShow(self)
+        self._opening = ScanOpening(self)
+        hide_brush_box(viewer)
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.dims.events.current_step.connect(self._on_plane)
@@ -103,107 +102,63 @@ class Session(QObject):
 
     def open(self, path: Path | str) -> None:
         """Open a scan, its strokes and its classes; `scan_changed` follows."""
-        self._open(Path(path))
-
-    def _open(self, place: Path, *, patient: bool = False) -> None:
-        self.said.emit(f"opening {place.name} …", False)
-        if self.scan is not None and self.scan.path == place:
-            self._end_correcting()
-            self.painting.close()  # or it would find its own lock
-        self.reading.start(lambda: opened(place, patient=patient), self._on_opened)
+        self._opening.open(Path(path))
 
     def adopt(self, layer: Layer) -> bool:
         """Open the scan that a layer shows, when it says which."""
-        about = ours.about(layer)
-        if about.get("kind") != "image" or "path" not in about or (self.scan is not None and str(self.scan.path) == about["path"]):
-            return False
-        self.open(about["path"])
-        return True
-
-    def _on_opened(self, found: Opened) -> None:
-        if found.uncounted:
-            path = found.scan.path
-            self.said.emit(f"counting the grey values of {path.name}, once …", False)
-            self.run("info", {"scan": str(path)}, f"count {found.scan.name}", lambda job: self._on_counted(job, path))
-            return
-        former = self._stack.take()
-        for old in former:
-            old.units = ours.placed(found.scan.voxel)["units"]  # napari warns of unlike units, and these go in a moment
-        self.close_scan()
-        self.scan, self.classes, self.readonly, self.unfinished = found.scan, found.classes, found.readonly, found.unfinished
-        self.painting.strokes = found.strokes
-        shows = {"kind": "image", "path": str(found.scan.path)}
-        given = (layer for layer in self.viewer.layers if layer not in former and shows.items() <= ours.about(layer).items())
-        self._stack.add("image", next(given, None) or ours.image_layer(found.scan))
-        if found.strokes is not None:
-            layer = ours.strokes_layer(found.scan, found.strokes, self.classes, editable=not self.readonly)
-            self._stack.add("strokes", self.painting.watch(layer))
-        for old in former:
-            self._stack.remove(old)
-        for kind in ("image", "strokes"):
-            if (own := self.layer(kind)) is not None:
-                own.name = ours.layer_name(found.scan.name, kind)  # free now, if the scan was open before
-        self._hide_in_3d()
-        self.painting.choose_first()
-        self.said.emit(f"read-only: {self.readonly}" if self.readonly else "", bool(self.readonly))
-        self.scan_changed.emit()
-
-    def _on_counted(self, job: Job, path: Path) -> None:
-        if job.state == "done":
-            self._open(path, patient=True)
+        return self._opening.adopt(layer)
 
     def close_scan(self) -> None:
         """Take the scan's layers away and give its strokes back."""
-        if self.scan is None:
-            return
-        for kind in reversed(ours.ORDER):
-            self._stack.drop(kind)
-        self.painting.close()
-        self.scan, self.shown, self.correcting, self.readonly = None, "", False, ""
-        self.classes = self.result_classes = ClassTable()
+        self._opening.close()
 
     def forget(self) -> None:
         """Close the scan and say so."""
         self.close_scan()
         self.scan_changed.emit()
 
+    def leave(self) -> None:
+        """Close the scan in several turns of the event loop; `scan_changed` follows."""
+        self._opening.close_in_turns()
+
     # --- layers ---------------------------------------------------------------------------------------------------
 
     def layer(self, kind: ours.Kind) -> Layer | None:
         """The layer of this kind, if it is still in the viewer."""
-        return self._stack.get(kind)
+        return self.stack.get(kind)
 
     def _on_inserted(self, event: Any) -> None:
         """A scan that was dropped into the window is taken up; beside an open one it is only shown."""
         layer = event.value
+        if self.stack.kind_of(layer) is not None:
+            return
         if self.scan is None:
             self.adopt(layer)
-        elif ours.about(layer).get("kind") == "image" and self.scan is not None and ours.about(layer)["path"] != str(self.scan.path):
+        elif ours.about(layer).get("kind") == "image" and ours.about(layer)["path"] != str(self.scan.path):
             self.said.emit(f"{layer.name} is shown beside {self.scan.name}; to work on it, close {self.scan.name} first", False)
 
     def overlays(self) -> list[Layer]:
         """The layers that lie over the image."""
-        return self._stack.overlays()
+        return self.stack.overlays()
 
     def _on_removed(self, event: Any) -> None:
         """The person deleted a layer: without its image the scan is closed, without the others they are only not shown."""
-        kind = self._stack.kind_of(event.value)
+        kind = self.stack.kind_of(event.value)
         if kind is None:
             return
-        self._stack.forget(kind)
+        self.stack.forget(kind)
         if kind == "image":
-            QTimer.singleShot(0, self.forget)
+            QTimer.singleShot(0, self.leave)
         elif kind == "result":
-            self._end_correcting()
-            self.shown = ""
-            self.results_changed.emit()
+            self.on_show.gone()
 
     def _on_ndisplay(self, event: Any = None) -> None:
-        self._hide_in_3d()
+        self.hide_in_3d()
         self.plane_changed.emit()
 
-    def _hide_in_3d(self) -> None:
-        if self._stack.fit_dimensions():
+    def hide_in_3d(self) -> None:
+        """Hide painted layers that are too large for 3D, and say so."""
+        if self.stack.fit_dimensions():
             self.said.emit("strokes and corrections of a scan of this size are shown in 2D only", False)
 
     # --- the plane in view ------------------------------------------------------------------------------------------
@@ -234,7 +189,7 @@ class Session(QObject):
 
     def hide_preview(self) -> None:
         """Take the preview away."""
-        self._stack.put_away("preview")
+        self.stack.put_away("preview")
 
     def place_layers(self) -> None:
         """Give every layer the scan's voxel size, after it changed."""
@@ -243,7 +198,7 @@ class Session(QObject):
         plane = self.plane()
         placed = ours.placed(self.scan.voxel)
         self.hide_preview()
-        for layer in self._stack.all():
+        for layer in self.stack.all():
             layer.scale, layer.units = placed["scale"], placed["units"]
         if plane is not None:
             dims = self.viewer.dims
@@ -256,7 +211,7 @@ class Session(QObject):
     @property
     def palette(self) -> ClassTable:
         """The classes that painting gives now: the scan's, or those of the result that is corrected."""
-        return self.result_classes if self.correcting else self.classes
+        return self.on_show.classes if self.correcting else self.classes
 
     def change_classes(self, table: ClassTable) -> None:
         """Take up other names, colours or classes, and keep them."""
@@ -291,60 +246,23 @@ class Session(QObject):
                 return open_result(self.scan, name).classes
         return ClassTable()
 
-    def show_result(self, name: str) -> None:
-        """Show a result as it was predicted; an empty name shows none."""
-        if self.scan is None:
-            return
-        self._end_correcting()
-        self.shown = ""
-        if not name:
-            self._stack.drop("result")
-        else:
-            from lithoscope.labels.results import open_result
+    @property
+    def shown(self) -> str:
+        """The name of the result on show."""
+        return self.on_show.name
 
-            with self.telling():
-                found = open_result(self.scan, name)
-                self.result_classes = found.classes
-                self._stack.add("result", ours.result_layer(self.scan, found, name, corrections_of(self.scan, found)))
-                self.shown = name
-                self.hide_preview()
-                if outdated(self.scan, found.record):
-                    self.said.emit(f"{name} was made with another field of view; run it again to bring it up to date", False)
-        self.results_changed.emit()
+    @property
+    def correcting(self) -> bool:
+        """Whether the result on show is painted on."""
+        return self.on_show.correcting
+
+    def show_result(self, name: str) -> None:
+        """Show a result, not to be painted on; an empty name shows none."""
+        self.on_show.show(name)
 
     def correct(self, name: str) -> None:
         """Show a result with its corrections, to be painted on."""
-        if self.scan is None:
-            return
-        from lithoscope.labels.corrections import corrected
-        from lithoscope.labels.results import open_result
-
-        self._end_correcting()
-        with self.telling():
-            self.result_classes = open_result(self.scan, name).classes
-            store = self.painting.corrected = corrected(self.scan, name)
-            layer = ours.corrected_layer(self.scan, store, self.result_classes, name, editable=store.holder is None)
-            self._stack.add("result", self.painting.watch(layer))
-            if store.holder is not None:
-                self.said.emit(f"read-only: {store.holder}", True)
-            self.hide_preview()
-            self.shown, self.correcting = name, True
-        self._hide_in_3d()
-        self.results_changed.emit()
-        self.classes_changed.emit()
-        if self.correcting and self.palette.ids:
-            self.painting.choose(self.palette.ids[0])
-
-    def _end_correcting(self) -> None:
-        if self.painting.corrected is not None:
-            self._stack.drop("result")
-            with self.telling():
-                self.painting.corrected.close()
-            self.painting.corrected = None
-        if self.correcting:
-            self.correcting = False
-            self.painting.choose_first()
-            self.classes_changed.emit()
+        self.on_show.correct(name)
 
     # --- jobs -----------------------------------------------------------------------------------------------------------
 
@@ -376,11 +294,6 @@ class Session(QObject):
         except LithoscopeError as error:
             self.said.emit(str(error), True)
 
-    def _on_failure(self, error: BaseException) -> None:
-        self.said.emit(sentence(error), True)
-        if self.scan is not None and self.painting.strokes is None:
-            self.forget()  # it was to be opened anew, and is gone
-
     def shut(self) -> None:
         """The window closes: everything painted is on disk, the worker is told."""
         self.closing.emit()
@@ -388,7 +301,7 @@ class Session(QObject):
         self.jobs.close(finish=self.finish_in_background)
         self.painting.shut()
         self.scan = None
-        self._stack.take()
+        self.stack.take()
 
 
 def _shut(session: "ref[Session]") -> None:

@@ -19,6 +19,7 @@ import threading
 import time
 import traceback
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TextIO
 
 from lithoscope.errors import LithoscopeError
@@ -107,14 +108,25 @@ def _line(error: BaseException) -> str:
     return text or type(error).__name__
 
 
+def give_way() -> None:
+    """Let whatever else the machine does go first: above all the window that asked.
+
+    Linux weighs whole sessions against each other before it looks at their processes ("autogroup"), and the worker has a session of its
+    own; so its session gives way, too.
+    """
+    if hasattr(os, "nice"):
+        with suppress(OSError):
+            os.nice(10)
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text("10", encoding="ascii")
+
+
 def main() -> None:
     """Serve standard input and output, keeping what libraries print away from the protocol."""
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     sys.stdout = sys.stderr
-    if hasattr(os, "nice"):
-        with suppress(OSError):
-            os.nice(5)
+    give_way()
     requests = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - standard input, as UTF-8 on every system
     Worker(requests, events).run()
     events.flush()

@@ -4,22 +4,28 @@ A cache is named by the scan's content, the image and the extractor's key; it ca
 (planes, rows, columns, channels) in half precision; a killed run goes on after the last plane that it wrote.
 """
 
+import hashlib
 import json
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lithoscope.errors import InputError, ResourceError
 from lithoscope.features.base import Extractor
+from lithoscope.features.token_lookup import around, at_voxels
 from lithoscope.features.tokens import Tokens
 from lithoscope.job import Progress, Report, silent
 from lithoscope.volume.box import Box
+from lithoscope.volume.images import filtered_image, window_of
 from lithoscope.volume.scan import Scan
 
+PREFIX = "tokens-"
+"""How the folders of these caches begin."""
 PLANES = 8
 """How many planes lie in one chunk, are computed together and written together."""
 
@@ -40,14 +46,21 @@ class TokenCache:
     tokens: Tokens
     image: str | None = None
 
-    @property
+    @cached_property
+    def window(self) -> tuple[float, float]:
+        """The grey values that the network sees between black and white."""
+        return window_of(self.scan, self.image)
+
+    @cached_property
     def folder(self) -> Path:
-        """Where it lies."""
-        return self.scan.sidecar / "cache" / f"tokens-{self.image or 'scan'}-{self.scan.content_hash[:12]}-{self.tokens.key()}"
+        """Where it lies: named by the image, by what the network sees of it, and by the extractor."""
+        made = "" if self.image is None else filtered_image(self.scan, self.image).record.uuid
+        seen = hashlib.sha256(f"{self.scan.content_hash}-{made}-{self.window}".encode()).hexdigest()[:16]
+        return self.scan.sidecar / "cache" / f"{PREFIX}{self.image or 'scan'}-{seen}-{self.tokens.key()}"
 
     def shape(self, axis: int) -> tuple[int, int, int, int]:
         """The shape of the array of planes across an axis."""
-        rows, columns = (self.tokens.grid.count(s) for i, s in enumerate(self.scan.shape) if i != axis)
+        rows, columns = (self.tokens.grid.between(s) for i, s in enumerate(self.scan.shape) if i != axis)
         return (self.scan.shape[axis], rows, columns, self.tokens.width)
 
     @property
@@ -65,6 +78,14 @@ class TokenCache:
     def _done(self, axis: int) -> int:
         path = self._about(axis)
         return int(json.loads(path.read_text(encoding="utf-8"))["planes"]) if path.exists() else 0
+
+    def planes(self, axis: int) -> int:
+        """How many planes across an axis are there, from the first on."""
+        return self._done(axis)
+
+    def plane(self, axis: int, index: int) -> npt.NDArray[np.float16]:
+        """The tokens (rows, columns, width) of a plane that is there."""
+        return np.asarray(self._array(axis)[index])
 
     def estimate(self) -> Estimate:
         """Seconds, from one plane in the middle of each axis, and bytes."""
@@ -108,7 +129,9 @@ class TokenCache:
     def _planes(self, axis: int, first: int, last: int) -> npt.NDArray[np.float16]:
         array = self.scan.array(self.image)
         slab = np.asarray(array[tuple(slice(first, last) if a == axis else slice(None) for a in range(3))])
-        made = [self.tokens.of_plane(np.take(slab, i, axis), self.scan.window) for i in range(last - first)]
+        _, rows, columns, _ = self.shape(axis)
+        wanted = ((0, rows), (0, columns))
+        made = [self.tokens.of_plane(np.take(slab, i, axis), self.window, wanted=wanted) for i in range(last - first)]
         return np.stack(made).astype(np.float16)
 
     def _array(self, axis: int, create: bool = False) -> Any:
@@ -124,17 +147,27 @@ class TokenCache:
         """Features (channels, z, y, x) of a box; where it reaches beyond the scan, those of the nearest voxel in it."""
         if not isinstance(extractor, Tokens):
             raise InputError(f"this cache holds tokens, not {type(extractor).__name__}")
-        inner = box.intersect(Box.whole(self.scan.shape))
-        made = np.concatenate([self._features(inner, axis) for axis in self.tokens.axes])
-        beyond = [(i - b, e - j) for b, e, i, j in zip(box.start, box.stop, inner.start, inner.stop, strict=True)]
-        return np.pad(made, ((0, 0), *beyond), mode="edge") if any(a or b for a, b in beyond) else made
+        parts = [at_voxels(self.near(self.tokens, axis, box), self.tokens.grid, axis, box) for axis in self.tokens.axes]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _features(self, box: Box, axis: int) -> npt.NDArray[np.float32]:
-        """Channels (width, z, y, x) from the planes across one axis."""
-        grid, others = self.tokens.grid, [a for a in range(3) if a != axis]
-        ranges = [(box.start[a], box.stop[a]) for a in others]
-        r0, r1, vertical = grid.weights(*ranges[0], self.shape(axis)[1])
-        c0, c1, across = grid.weights(*ranges[1], self.shape(axis)[2])
-        tokens = np.asarray(self._array(axis)[box.start[axis] : box.stop[axis], r0:r1, c0:c1], np.float32)
-        fine = np.einsum("yr,prcd,xc->dpyx", vertical, tokens, across, optimize=True)
-        return cast(npt.NDArray[np.float32], np.moveaxis(fine, 1, 1 + axis))
+    def near(self, tokens: Tokens, axis: int, box: Box) -> npt.NDArray[np.float32]:
+        """The tokens (planes, rows, columns, width) between which the voxels of a box lie; beyond the scan's faces, the nearest."""
+        planes, rows, columns, _ = self.shape(axis)
+        (r0, r1), (c0, c1) = around(self.tokens.grid, axis, box)
+        wanted = [
+            np.clip(np.arange(*span), 0, n - 1)
+            for span, n in (((box.start[axis], box.stop[axis]), planes), ((r0, r1), rows), ((c0, c1), columns))
+        ]
+        low, high = [int(w[0]) for w in wanted], [int(w[-1]) + 1 for w in wanted]
+        found = np.asarray(self._opened(axis)[tuple(slice(a, b) for a, b in zip(low, high, strict=True))], np.float32)
+        if found.shape[:3] == tuple(len(w) for w in wanted):
+            return found
+        p, r, c = (w - a for w, a in zip(wanted, low, strict=True))
+        return found[p][:, r][:, :, c]
+
+    def _opened(self, axis: int) -> Any:
+        """The array across an axis, opened once."""
+        known: dict[int, Any] = self.__dict__.setdefault("arrays", {})
+        if axis not in known:
+            known[axis] = self._array(axis)
+        return known[axis]

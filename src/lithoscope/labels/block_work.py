@@ -6,7 +6,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from lithoscope.segmenters.base import Block, Labels, Segmenter
 from lithoscope.volume.blocks import blocks, read
 from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.scan import Scan
+
+if TYPE_CHECKING:
+    from lithoscope.features.token_lookup import TokenSource
 
 FeatureSource = Callable[[Box, Extractor], npt.NDArray[np.float32]]
 """Features (channels, z, y, x) of a box that may reach beyond the scan's faces."""
@@ -36,14 +39,21 @@ class BlockWork:
     image: str | None = None
     source: FeatureSource | None = None
     mapping: Mapping[int, int] = field(default_factory=dict)
+    tokens: "TokenSource | None" = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuilt, (self.scan.path, self.method, self.piece, self.window, self.image, self.source, dict(self.mapping))
+        own = (self.scan.path, self.method, self.piece, self.window, self.image, self.source, dict(self.mapping))
+        return _rebuilt, (*own, getattr(self.tokens, "tokens", None))
+
+    @property
+    def halo(self) -> Triple:
+        """What is read around a piece: less where tokens are kept."""
+        return self.method.halo() if self.tokens is None else self.method.halo_given_tokens()
 
     def __call__(self, box: Box, check: Callable[[], None] = lambda: None) -> Labels:
         """The labels (z, y, x) of `box`: 1 … classes, and 0 outside the field of view and where the grey value is not a number."""
         check_there(self.scan)
-        halo = self.method.halo()
+        halo = self.halo
         grown = box.grow(halo)
         image = read(self.scan.array(self.image), grown)
         labels = np.empty(box.shape, np.uint8)
@@ -61,13 +71,15 @@ class BlockWork:
 
     def scores(self, box: Box, column: int) -> npt.NDArray[np.uint8]:
         """How likely the class of this column is over `box`, (z, y, x) in bytes: 255 for certain, 0 outside the field of view."""
-        halo = self.method.halo()
+        halo = self.halo
         found = np.zeros(box.shape, np.uint8)
         for part in blocks(box, self.piece):
             grown = part.grow(halo)
             inside, place = self.scan.inside(grown), part.within(grown).slices
             image = read(self.scan.array(self.image), grown)
-            block = Block(image=image, core=place, window=self.window, origin=grown.start, inside=inside, voxel=self.scan.voxel)
+            block = Block(
+                image=image, core=place, window=self.window, origin=grown.start, inside=inside, voxel=self.scan.voxel, tokens=self.tokens
+            )  # fmt: skip
             scores = np.nan_to_num(self.method.scores(block)[column][place])
             found[part.within(box).slices] = np.round(scores * 255) * (True if inside is None else inside[place])
         return found
@@ -86,7 +98,8 @@ class BlockWork:
                 return given(grown, extractor)
 
         block = Block(
-            image=image, core=place, window=self.window, origin=grown.start, inside=inside, voxel=self.scan.voxel, source=source
+            image=image, core=place, window=self.window, origin=grown.start, inside=inside, voxel=self.scan.voxel, source=source,
+            tokens=self.tokens,
         )  # fmt: skip
         labels = self.method.predict(block)[place]
         if core_inside is not None:
@@ -112,5 +125,11 @@ def _rebuilt(
     image: str | None,
     source: FeatureSource | None,
     mapping: Mapping[int, int],
+    tokens: Any,
 ) -> BlockWork:
-    return BlockWork(Scan.open(path, readonly=True), method, piece, window, image, source, mapping)
+    scan = Scan.open(path, readonly=True)
+    if tokens is not None:
+        from lithoscope.features.token_cache import TokenCache
+
+        tokens = TokenCache(scan, tokens, image)
+    return BlockWork(scan, method, piece, window, image, source, mapping, tokens)

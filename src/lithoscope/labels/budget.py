@@ -42,43 +42,44 @@ class Allotment:
     block: Triple
 
 
-def allot(scan: Scan, method: Segmenter, itemsize: int, memory: int) -> Allotment:
+def allot(scan: Scan, method: Segmenter, itemsize: int, memory: int, *, tokens_kept: bool = False) -> Allotment:
     """Share the memory between blocks; refused when not even one fits."""
-    block_shape = _block(scan, method, itemsize, memory)
-    block = _block_bytes(block_shape, method, itemsize)
+    halo, widest = (method.halo_given_tokens(), None) if tokens_kept else (method.halo(), method.widest())
+    block_shape = _block(scan, halo, widest, itemsize, memory)
+    block = _block_bytes(block_shape, halo, itemsize)
     working = method.working_bytes()
-    smallest = int(np.prod([16 + 2 * h for h in method.halo()])) * working
+    smallest = int(np.prod([16 + 2 * h for h in halo])) * working
     if block + smallest > memory:
         raise ResourceError(f"one block takes {(block + smallest) >> 20} MB, but only {memory >> 20} MB are allowed; allow more memory")
     workers = max(1, min(os.cpu_count() or 1, MOST_WORKERS, memory // max(block + smallest, 1), memory // max(int(1.5 * block), 1)))
-    widest = method.widest() or block_shape
-    piece = (min(widest[0], block_shape[0]), min(widest[1], block_shape[1]), min(widest[2], block_shape[2]))
+    most = widest or block_shape
+    piece = (min(most[0], block_shape[0]), min(most[1], block_shape[1]), min(most[2], block_shape[2]))
     share = memory // workers - block
-    while working and piece != (16, 16, 16) and working * np.prod([p + 2 * h for p, h in zip(piece, method.halo(), strict=True)]) > share:
+    while working and piece != (16, 16, 16) and working * np.prod([p + 2 * h for p, h in zip(piece, halo, strict=True)]) > share:
         longest = max(range(3), key=lambda axis: piece[axis])
         z, y, x = (max(16, p // 2) if axis == longest else p for axis, p in enumerate(piece))
         if (z, y, x) == piece:
             break
         piece = (z, y, x)
-    taken = int(working * np.prod([p + 2 * h for p, h in zip(piece, method.halo(), strict=True)]))
+    taken = int(working * np.prod([p + 2 * h for p, h in zip(piece, halo, strict=True)]))
     return Allotment(workers, piece, workers * (block + taken), block_shape)
 
 
-def _block(scan: Scan, method: Segmenter, itemsize: int, memory: int) -> Triple:
+def _block(scan: Scan, halo: Triple, widest: Triple | None, itemsize: int, memory: int) -> Triple:
     """One shard, or as many side by side as a method that looks far around wants and half the memory holds."""
-    widest, found = method.widest(), scan.shard
+    found = scan.shard
     for axis in (2, 1, 0) if widest else ():
         for count in range(-(-min(widest[axis] if widest else 0, scan.shape[axis]) // scan.shard[axis]), 1, -1):
             z, y, x = (count * s if a == axis else f for a, (s, f) in enumerate(zip(scan.shard, found, strict=True)))
-            if _block_bytes((z, y, x), method, itemsize) <= memory // 2:
+            if _block_bytes((z, y, x), halo, itemsize) <= memory // 2:
                 found = (z, y, x)
                 break
     return found
 
 
-def _block_bytes(block: Triple, method: Segmenter, itemsize: int) -> int:
-    voxels = float(np.prod([e + 2 * h for e, h in zip(block, method.halo(), strict=True)]))
-    return int(voxels * (itemsize * (2 if any(method.halo()) else 1) + 4))
+def _block_bytes(block: Triple, halo: Triple, itemsize: int) -> int:
+    voxels = float(np.prod([e + 2 * h for e, h in zip(block, halo, strict=True)]))
+    return int(voxels * (itemsize * (2 if any(halo) else 1) + 4))
 
 
 def check_memory(needed: int) -> None:

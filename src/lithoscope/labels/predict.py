@@ -17,6 +17,7 @@ from lithoscope.labels import results
 from lithoscope.labels.block_work import BlockWork, FeatureSource, check_there
 from lithoscope.labels.budget import LEVELS, MEMORY, Allotment, Estimate, allot, check_disk, check_memory, most_disk, written
 from lithoscope.labels.grey_values import GreyValues
+from lithoscope.labels.kept_tokens import Nothing, cache_of, kept_tokens, timed
 from lithoscope.labels.result_writer import ResultWriter
 from lithoscope.parameters import parameters, settings
 from lithoscope.record import RunRecord
@@ -97,7 +98,9 @@ def segment(
                 classes=(lesson.classes or method.classes_).to_json(),
                 notes=notes + _notes(scan, method, box),
             )
-            share = _ready(scan, method, image, box, memory, source)
+            tokens, told = kept_tokens(scan, method, image=image, box=box, report=report)
+            draft = replace(draft, notes=draft.notes + told)
+            share = _ready(scan, method, image, box, memory, source, tokens)
             writer = results.create(scan, output, draft, lesson.classes or method.classes_, overwrite=overwrite)
             saving.save(method, scan.sidecar / "runs" / draft.uuid / "model", overwrite=True)
         else:
@@ -105,8 +108,9 @@ def segment(
             begun, method = method, saving.load(scan.sidecar / "runs" / writer.record.uuid / "model")
             if hasattr(method, "device"):
                 method.device = getattr(begun, "device", "auto")
-            share = allot(scan, method, scan.array(image).dtype.itemsize, memory)
-        work = BlockWork(scan, method, share.piece, window_of(scan, image), image, source, mapping_of(writer.record))
+            tokens, _ = kept_tokens(scan, method, image=image, box=box, report=report)
+            share = allot(scan, method, scan.array(image).dtype.itemsize, memory, tokens_kept=tokens is not None)
+        work = BlockWork(scan, method, share.piece, window_of(scan, image), image, source, mapping_of(writer.record), tokens)
         _run(work, writer, share, report)
         check_there(scan)
         record = replace(writer.record, seconds=round(writer.record.seconds + time.perf_counter() - start, 3))
@@ -140,7 +144,10 @@ def estimate(
     """What `segment` will take, from one block in the middle, timed; refused when disk or memory lack."""
     method, _ = resolved(scan, method)
     method = fitted(method, samples or GreyValues(scan, image), report)
-    found = _timed(scan, method, image, box, memory, source)
+    cache = cache_of(scan, method, image)
+    found = _timed(scan, method, image, box, memory, source, Nothing() if cache is not None else None)
+    if cache is not None and not cache.complete:
+        found = replace(found, seconds=found.seconds + timed(cache), disk_bytes=found.disk_bytes + cache.bytes)
     check_memory(found.memory_bytes)
     check_disk(scan.labels_folder, found.disk_bytes)
     return found
@@ -189,9 +196,11 @@ def fitted(method: Method, samples: Samples, report: Report) -> Method:
     return method
 
 
-def _ready(scan: Scan, method: Segmenter, image: str | None, box: Box | None, memory: int, source: FeatureSource | None) -> Allotment:
+def _ready(
+    scan: Scan, method: Segmenter, image: str | None, box: Box | None, memory: int, source: FeatureSource | None, tokens: Any
+) -> Allotment:
     """The memory shared out, once disk and memory are known to suffice."""
-    share = allot(scan, method, scan.array(image).dtype.itemsize, memory)
+    share = allot(scan, method, scan.array(image).dtype.itemsize, memory, tokens_kept=tokens is not None)
     check_memory(share.bytes)
     worst = most_disk(box or scan.box)
     try:
@@ -199,14 +208,16 @@ def _ready(scan: Scan, method: Segmenter, image: str | None, box: Box | None, me
     except LithoscopeError:
         if len(blocks(box or scan.box, scan.shard)) <= TIMED:
             raise
-        check_disk(scan.labels_folder, _timed(scan, method, image, box, memory, source).disk_bytes)
+        check_disk(scan.labels_folder, _timed(scan, method, image, box, memory, source, tokens).disk_bytes)
     return share
 
 
-def _timed(scan: Scan, method: Segmenter, image: str | None, box: Box | None, memory: int, source: FeatureSource | None) -> Estimate:
-    share = allot(scan, method, scan.array(image).dtype.itemsize, memory)
-    work = BlockWork(scan, method, share.piece, window_of(scan, image), image, source)
-    todo = blocks(box or scan.box, share.piece if method.widest() else scan.shard)
+def _timed(
+    scan: Scan, method: Segmenter, image: str | None, box: Box | None, memory: int, source: FeatureSource | None, tokens: Any
+) -> Estimate:
+    share = allot(scan, method, scan.array(image).dtype.itemsize, memory, tokens_kept=tokens is not None)
+    work = BlockWork(scan, method, share.piece, window_of(scan, image), image, source, tokens=tokens)
+    todo = blocks(box or scan.box, share.piece if method.widest() and tokens is None else scan.shard)
     middle = max(todo, key=lambda b: (b.size, -abs(todo.index(b) - len(todo) // 2)))
     start = time.perf_counter()
     labels = work(middle)

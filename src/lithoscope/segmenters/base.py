@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from lithoscope.features.base import Extractor
 from lithoscope.job import Report, silent
 from lithoscope.volume.histogram import Histogram
 from lithoscope.volume.voxel import Voxel
+
+if TYPE_CHECKING:
+    from lithoscope.features.token_lookup import TokenSource
 
 Labels = npt.NDArray[np.uint8]
 Scores = npt.NDArray[np.float32]
@@ -31,7 +34,7 @@ class Block:
     `image` is (z, y, x) of native dtype with the method's halo, reflected at the scan's faces; `origin` is the place of its
     first voxel on the scan's grid (below 0 in a reflected halo). `inside` marks the field of view over the same box, or is
     None when all is inside. `window` is (low, high), the scan's .5 and 99.5 percentiles inside the field of view. `core`
-    is the part of `image` to answer for.
+    is the part of `image` to answer for. `tokens` gives those of any box of the scan that are kept, if they are.
     """
 
     image: npt.NDArray[Any]
@@ -41,6 +44,7 @@ class Block:
     inside: npt.NDArray[np.bool_] | None = None
     voxel: Voxel | None = None
     source: "Callable[[Extractor], npt.NDArray[np.float32]] | None" = field(default=None, repr=False)
+    tokens: "TokenSource | None" = field(default=None, repr=False)
 
     @classmethod
     def of(cls, image: npt.NDArray[Any], window: tuple[float, float] | None = None, voxel: Voxel | None = None) -> Self:
@@ -121,6 +125,10 @@ class Segmenter(ABC):
     def halo(self) -> tuple[int, int, int]:
         """How many voxels (z, y, x) around a place its answer depends on."""
         return (0, 0, 0)
+
+    def halo_given_tokens(self) -> tuple[int, int, int]:
+        """The same where the tokens it asks for are kept: what is left that it looks at in the image."""
+        return self.halo()
 
     def labelled_edge(self) -> tuple[int, int, int]:
         """How far (z, y, x) the labelled blocks reach that it is taught with, if it asks for no features."""

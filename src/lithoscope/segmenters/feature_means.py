@@ -4,22 +4,24 @@ Voxels drawn from blocks spread over the scan are standardised, so that no chann
 mini-batches, each of voxels of all blocks, from the best of several random starts.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from lithoscope.errors import InputError
-from lithoscope.features.filters import FilterBank
 from lithoscope.job import Progress, Report
-from lithoscope.segmenters.bank_pieces import pieces
-from lithoscope.segmenters.base import Labels, Samples
+from lithoscope.segmenters.base import Block, Labels, Samples
+from lithoscope.volume.box import Triple
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Floats = npt.NDArray[np.float64]
+Pieces = Callable[[Block], Iterator[tuple[slice, "Tensor"]]]
+"""The features of a block's core, some planes at a time: (planes of the core, (channels, planes, y, x))."""
 
 EDGE, COUNT = 40, 24
 """The blocks that are learnt from …"""
@@ -66,7 +68,7 @@ class FeatureMeans:
                 centres, least = found, distance
         best, _ = _nearest(x, _settled(x, centres, rounds, rng))
         if np.bincount(best, minlength=classes).min() == 0:
-            raise InputError(f"the filters do not tell {classes} classes apart; ask for fewer")
+            raise InputError(f"the features do not tell {classes} classes apart; ask for fewer")
         size = np.bincount(best).astype(np.float64)
         grey = np.bincount(best, drawn.grey) / size
         order = np.argsort(grey, kind="stable")
@@ -78,12 +80,16 @@ class FeatureMeans:
         """Class 1…n of voxels of features (channels, …): that of the nearest centre."""
         import torch
 
-        scaled = self.centres / self.spread
-        weight, bias = torch.from_numpy(scaled / self.spread), torch.from_numpy((scaled**2).sum(1) / 2)
+        weight, bias = (torch.from_numpy(part) for part in self.nearness())
         # In double precision, so that the class of a voxel does not depend on how many are asked for at once.
-        near = (weight @ features.flatten(1).double()).sub_(bias[:, None])
+        near = (weight @ features.flatten(1).double()).add_(bias[:, None])
         found: Labels = near.argmax(0).add_(1).to(torch.uint8).reshape(features.shape[1:]).numpy()
         return found
+
+    def nearness(self) -> tuple[Floats, Floats]:
+        """How near each centre is, but for what is the same for all: weights (classes, channels) and biases (classes,)."""
+        scaled = self.centres / self.spread
+        return scaled / self.spread, -(scaled**2).sum(1) / 2
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         return {
@@ -99,27 +105,37 @@ class FeatureMeans:
         return cls(centres, spread, grey, float(state["means.inertia"][0]))
 
 
-def drawn(samples: Samples, bank: FilterBank, classes: int, *, seed: int, report: Report) -> Drawn:
-    """Voxels of the field of view, the same number of every block where there are enough."""
+def drawn(
+    samples: Samples, pieces: Pieces, halo: Triple, channels: int, classes: int, *, planes: int = EDGE, seed: int, report: Report
+) -> Drawn:
+    """Voxels of the field of view, the same number of every block where there are enough; only so many `planes` of each are looked at."""
     rng = np.random.default_rng(seed)
-    features, grey = [np.zeros((0, bank.channels), np.float32)], [np.zeros(0)]
-    for number, block in enumerate(samples.spread(EDGE, COUNT, bank.halo())):
+    features, grey = [np.zeros((0, channels), np.float32)], [np.zeros(0)]
+    for number, block in enumerate(samples.spread(EDGE, COUNT, halo)):
         report(Progress(number, COUNT, "looking at blocks spread over the scan"))
+        block = _thinned(block, planes)
         image = block.image[block.core]
         known = np.isfinite(image) if block.inside is None else block.inside[block.core] & np.isfinite(image)
         there = np.flatnonzero(known)
         chosen = np.sort(rng.choice(there, min(MOST_OF_A_BLOCK, len(there)), replace=False))
         plane = image.shape[1] * image.shape[2]
-        for planes, values in pieces(bank, block):
-            here = chosen[(chosen >= planes.start * plane) & (chosen < planes.stop * plane)] - planes.start * plane
+        for some, values in pieces(block):
+            here = chosen[(chosen >= some.start * plane) & (chosen < some.stop * plane)] - some.start * plane
             features.append(np.ascontiguousarray(values.flatten(1).numpy()[:, here].T))
         grey.append(image.reshape(-1)[chosen].astype(np.float64))
     found = np.concatenate(features)
     kinds = len(np.unique(found, axis=0)) if len(found) <= 4 * MOST_OF_A_BLOCK else len(np.unique(found[:: len(found) // 4096], axis=0))
     if kinds < classes:
         what = "nothing in the field of view" if not kinds else "only 1 kind of place" if kinds == 1 else f"only {kinds} kinds of place"
-        raise InputError(f"{classes} classes were asked for, but there is {what} that the filters tell apart; ask for fewer classes")
+        raise InputError(f"{classes} classes were asked for, but there is {what} that the features tell apart; ask for fewer classes")
     return Drawn(found, np.concatenate(grey))
+
+
+def _thinned(block: Block, planes: int) -> Block:
+    """The block with no more than so many planes, of its middle, in its core."""
+    z, y, x = block.core
+    low = z.start + max(0, z.stop - z.start - planes) // 2
+    return replace(block, core=(slice(low, min(low + planes, z.stop)), y, x))
 
 
 def _nearest(x: Floats, centres: Floats) -> tuple[npt.NDArray[np.intp], Floats]:

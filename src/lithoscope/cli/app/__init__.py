@@ -1,6 +1,19 @@
 """The words of the command line: its commands, options and help, a file a group. What they do is in `commands`."""
 
-from lithoscope.cli.app import backbones, cleaning, images, judging, learning, machine, results, scans, segmenting
+from lithoscope.cli.app import backbones, cleaning, explaining, images, judging, learning, machine, results, retrieval, scans, segmenting
 from lithoscope.cli.app.root import app
 
-__all__ = ["app", "backbones", "cleaning", "images", "judging", "learning", "machine", "results", "scans", "segmenting"]
+__all__ = [
+    "app",
+    "backbones",
+    "cleaning",
+    "explaining",
+    "images",
+    "judging",
+    "learning",
+    "machine",
+    "results",
+    "retrieval",
+    "scans",
+    "segmenting",
+]

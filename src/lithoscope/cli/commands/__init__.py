@@ -35,6 +35,8 @@ COMMANDS = {
     "evaluate_backbone": "backbones:evaluate_backbone",
     "clean": "cleaning:clean",
     "separate": "cleaning:separate",
+    "explain": "explaining:explain",
+    "evaluate_retrieval": "retrieval:evaluate_retrieval",
     "doctor": "machine:doctor",
 }
 """Where each command is, by the name that the worker process knows it by; a file is imported when one of its commands is asked for."""

@@ -1,0 +1,70 @@
+"""What a run would take, in one line: minutes, disk and memory, from one timed block."""
+
+from typing import Any
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from lithoscope._napari.background import Background
+from lithoscope._napari.look import bytes_text, seconds_text
+from lithoscope._napari.session import Session
+from lithoscope.parameters import configured
+from lithoscope.segmenters.base import REGISTRY
+
+
+class Estimator(QObject):
+    """Estimates in a thread, the last wish only, a moment after it was made; what was asked last is not measured again."""
+
+    told = Signal(str)
+    failed = Signal(object)
+
+    def __init__(self, session: Session, parent: QObject) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._wish: tuple[str, dict[str, Any]] | None = None
+        self._known: tuple[Any, ...] = ()
+        self._words = ""
+        self._work = Background(self, newest_only=True)
+        self._work.failed.connect(self.failed)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(400)
+        self._soon.timeout.connect(self._estimate)
+
+    def ask(self, method: str, settings: dict[str, Any]) -> None:
+        """Estimate a run over the scan, or the image of it that is chosen; `told` follows."""
+        self._wish = (method, settings)
+        self._soon.start()
+
+    def cancel(self) -> None:
+        """Nothing is to be estimated now."""
+        self._wish = None
+        self._soon.stop()
+
+    def forget(self) -> None:
+        """What was estimated no longer holds."""
+        self._known = ()
+
+    def _estimate(self) -> None:
+        scan, image = self._session.scan, self._session.images.chosen
+        if scan is None or self._wish is None or self._session.jobs.jobs:
+            return
+        name, values = self._wish
+        wish = (str(scan.path), image, name, repr(values))
+        if wish == self._known:
+            self.told.emit(self._words)
+            return
+
+        def work() -> tuple[tuple[Any, ...], Any]:
+            from lithoscope.labels.predict import estimate
+
+            return wish, estimate(scan, configured(REGISTRY[name], values), image=image)
+
+        self._work.start(work, self._on_estimate)
+
+    def _on_estimate(self, found: tuple[tuple[Any, ...], Any]) -> None:
+        self._known, estimate = found
+        disk, memory = bytes_text(estimate.disk_bytes), bytes_text(estimate.memory_bytes)
+        time = seconds_text(estimate.seconds) if estimate.seconds < 1 else f"about {seconds_text(estimate.seconds)}"
+        self._words = f"{time} · {disk} on disk · {memory} of memory"
+        if self._wish is not None:
+            self.told.emit(self._words)
