@@ -1,9 +1,11 @@
-"""A start for masked feature prediction that is better than chance: the best linear guess, in closed form.
+"""A start for masked feature prediction that is better than chance: the network taught layer by layer, in closed form.
 
-Of the numbers that describe a patch, much is a linear map of its pixels. Ridge regression finds that map in a minute; it becomes
-the patch embedding, turned into orthogonal directions of the tokens, beside a constant that keeps the last normalisation close
-to linear. Layers begin at a tenth of their strength, so the training starts from the guess and learns the rest: curvatures,
-surroundings, noise.
+Of the numbers that describe a patch, much is a linear map of its pixels: ridge regression finds it, and it becomes the patch
+embedding, turned into orthogonal directions of the tokens. Beside it tokens carry, faintly, the detail of their patch and (with
+position "conv") what lies around it, and a constant that keeps the normalisations close to linear. Each layer then corrects what
+is left: its first matrix is random, its second one is found by ridge regression (random feature boosting, Zozoulenko et al. 2024).
+Which scan a patch is from is foretold likewise, as a short code, so that tokens also hold what tells one texture from another.
+A minute of work gives what gradients need hours for on a processor; gradients then go on from here.
 """
 
 import math
@@ -13,62 +15,133 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lithoscope.training.selfsupervised.augment import Augmentation, toned
+from lithoscope.features.vit import Layer, Vit
+from lithoscope.training.selfsupervised.augment import Augmentation, degraded, toned
 from lithoscope.training.selfsupervised.crops import Crops
-from lithoscope.training.selfsupervised.described import described
+from lithoscope.training.selfsupervised.described import NUMBERS, described
 
 if TYPE_CHECKING:
     from lithoscope.training.selfsupervised.foretold import Foretold
 
-STRENGTH = 0.1
-"""What layers add at first, as a share of what they would."""
+FAINT = 0.1
+"""How strongly tokens carry what is only to be worked on, where 1 is how strongly they carry numbers."""
+
+DETAIL, CODES = 48, 16
+MIXED = 0.02
+"""What attention adds at first, as a share of what it would."""
 
 
 def directions(width: int, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """`count` orthogonal unit directions (count, width) and a constant (width) of norm √width, all without a mean."""
+    """`count` orthogonal unit directions (count, width) and one more (width), all without a mean."""
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randn(width, count + 2, generator=generator, dtype=torch.float64)
     drawn[:, 0] = 1
     basis = torch.linalg.qr(drawn)[0].T.float()
-    return basis[2:], math.sqrt(width) * basis[1]
+    return basis[2:], basis[1]
 
 
 def ridge(inputs: Tensor, outputs: Tensor, strength: float = 1e-3) -> tuple[Tensor, Tensor]:
     """The map (outputs, inputs) and offset (outputs) that best give rows of outputs from rows of inputs."""
-    inputs, outputs = inputs.double(), outputs.double()
     middle, aim = inputs.mean(0), outputs.mean(0)
     a, b = inputs - middle, outputs - aim
-    square = a.T @ a
+    square, mixed = (a.T @ a).double(), (a.T @ b).double()
     square += strength * square.diagonal().mean() * torch.eye(len(square), dtype=torch.float64)
-    weight = torch.linalg.solve(square, a.T @ b).T
-    return weight.float(), (aim - weight @ middle).float()
+    weight = torch.linalg.solve(square, mixed).T.float()
+    return weight, aim - weight @ middle
 
 
-def warm_start(objective: "Foretold", crops: Crops, how: Augmentation, *, seed: int = 0, steps: int = 8, batch: int = 16) -> None:
-    """Give the objective's network the best linear guess, fitted over `steps` batches of crops."""
+def whitening(rows: Tensor, floor: float = 1e-4) -> tuple[Tensor, Tensor]:
+    """The symmetric map (n, n) and the mean after which rows vary by one in every direction that they use."""
+    middle = rows.mean(0)
+    values, vectors = torch.linalg.eigh(((rows - middle).T @ (rows - middle)).double() / len(rows))
+    used = values > floor * values.max()
+    scales = torch.where(used, values.clamp_min(1e-12).rsqrt(), torch.zeros_like(values))
+    return ((vectors * scales) @ vectors.T).float(), middle
+
+
+def warm_start(
+    objective: "Foretold", crops: Crops, how: Augmentation, *, seed: int = 0, steps: int = 24, batch: int = 16, strength: float = 1e-3
+) -> None:
+    """Teach the objective's network in closed form, on `steps` batches of crops; `batch` must not change what fits in memory."""
     network = objective.encoder
-    config = network.config
-    pixels, numbers = [], []
+    config, origins = network.config, objective.name_scan.out_features
+    seen, numbers, scans = _gathered(network, crops, how, seed, steps, batch)
+    half = config.hidden // 2
+    codes = max(0, min(CODES, origins - 1, half - 2 - NUMBERS)) if objective.settings.origin else 0
+    code = torch.linalg.qr(torch.randn(origins, max(codes, 1), generator=torch.Generator().manual_seed(seed)))[0][:, :codes]
+    code = (code - code.mean(0)) / code.std(0).clamp_min(1e-6) if codes else code
+    aims = torch.cat([numbers, code[scans][:, None].expand(-1, numbers.shape[1], -1)], -1).flatten(0, 1)
+    with torch.no_grad():
+        ways = _embed(network, seen, aims, codes, seed)
+        x, far = torch.cat([network.embeddings(part) for part in seen.split(batch)]), network.far(seen)
+        for number, layer in enumerate(cast("list[Layer]", network.encoder.layer)):
+            _settle(layer, x[:, network.prefix :], aims, ways, strength, seed + number)
+            x = torch.cat([layer(part, None, far) for part in x.split(batch)])
+        objective.describe.weight.copy_(ways[:NUMBERS])
+        objective.describe.bias.zero_()
+
+
+def _gathered(network: Vit, crops: Crops, how: Augmentation, seed: int, steps: int, batch: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Crops as the network sees them, the numbers of their patches, and the scans they are from."""
+    seen, numbers, scans = [], [], []
     for step in range(steps):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        clean = toned(crops.single(step * crops.pool.refresh, batch)[0], generator, how)
-        seen = network.normalised(clean)
-        pixels.append(functional.unfold(seen, config.patch, stride=config.patch).transpose(1, 2).flatten(0, 1))
-        numbers.append(described(clean, config.patch).flatten(0, 1))
-    weight, offset = ridge(torch.cat(pixels), torch.cat(numbers))
-    ways, constant = directions(config.hidden, len(weight), seed)
-    device = next(network.parameters()).device
-    with torch.no_grad():
-        projection = network.embeddings.patch_embeddings.projection
-        projection.weight.copy_((ways.T @ weight).view_as(projection.weight).to(device))
-        cast(Tensor, projection.bias).copy_((ways.T @ offset + constant).to(device))
-        network.embeddings.mask_token.copy_(constant.to(device))
-        if config.position == "conv":
-            near = cast(nn.Conv2d, network.embeddings.position_conv)
-            near.weight.mul_(0.02)
-            nn.init.zeros_(cast(Tensor, near.bias))
-        for name, parameter in network.encoder.named_parameters():
-            if name.endswith("lambda1"):
-                parameter.fill_(STRENGTH)
-        objective.describe.weight.copy_(ways.to(device))
-        objective.describe.bias.zero_()
+        crop, origins = crops.single(step * crops.pool.refresh, batch)
+        clean = toned(crop, generator, how)
+        seen.append(network.normalised(degraded(clean, generator, how)))
+        numbers.append(described(clean, network.config.patch))
+        scans.append(origins)
+    return torch.cat(seen), torch.cat(numbers), torch.cat(scans)
+
+
+def _embed(network: Vit, seen: Tensor, aims: Tensor, codes: int, seed: int) -> Tensor:
+    """Make the best linear guess the embedding; gives the directions (aims, hidden) in which tokens hold it."""
+    config, e = network.config, network.embeddings
+    half = config.hidden // 2
+    pixels = functional.unfold(seen, config.patch, stride=config.patch).transpose(1, 2).flatten(0, 1)
+    weight, offset = ridge(pixels, aims)
+    middle = pixels.mean(0)
+    values, vectors = torch.linalg.eigh(((pixels - middle).T @ (pixels - middle) / len(pixels)).double())
+    main = (vectors.flip(1) / values.flip(0).clamp_min(1e-6).sqrt()).T.float()
+    near, away = NUMBERS + codes, NUMBERS
+    own = min(DETAIL, half - 2 - near, len(main))
+    around = min(own, half - 2 - away)
+    ways, constant = directions(half, near + own, seed)
+    others, same = directions(half, away + around, seed + 1)
+    first = torch.cat([weight, FAINT * main[:own]])
+    second = FAINT * torch.cat([weight[:away], main[:around]])
+    shift = torch.cat([offset, -FAINT * main[:own] @ middle])
+    shift_around = FAINT * torch.cat([offset[:away], -main[:around] @ middle])
+    level = math.sqrt(max(config.hidden - 2 * near, config.hidden / 2) / 2)
+    middle_of = level * torch.cat([constant, same])
+    projection = e.patch_embeddings.projection
+    projection.weight.copy_(torch.cat([ways.T @ first, others.T @ second]).view_as(projection.weight))
+    cast(Tensor, projection.bias).copy_(torch.cat([ways.T @ shift, others.T @ shift_around]) + middle_of)
+    for token in (e.mask_token, e.cls_token, *([e.register_tokens] if config.registers else [])):
+        cast(Tensor, token).mul_(0.5).add_(middle_of)
+    if config.position == "conv":
+        conv = cast(nn.Conv2d, e.position_conv)
+        nn.init.zeros_(cast(Tensor, conv.bias))
+        nn.init.zeros_(conv.weight)
+        conv.weight[half:] = 1 / 8
+        conv.weight[half:, :, 1, 1] = -1
+    return torch.cat([ways[:near], torch.zeros(near, half)], 1)
+
+
+def _settle(layer: Layer, tokens: Tensor, aims: Tensor, ways: Tensor, strength: float, seed: int) -> None:
+    """Have one layer foretell what is left of the aims."""
+    for name, parameter in layer.named_parameters():
+        if name == "layer_scale1.lambda1":
+            parameter.fill_(MIXED)
+    rows = tokens.flatten(0, 1)
+    inputs = layer.norm2(rows)
+    map_, middle = whitening(inputs)
+    generator = torch.Generator().manual_seed(seed)
+    inner = layer.mlp.fc1.out_features
+    drawn = torch.randn(inner, inputs.shape[1], generator=generator)
+    drawn = (1.5 * drawn / drawn.norm(dim=1, keepdim=True) * math.sqrt(2)) @ map_
+    layer.mlp.fc1.weight.copy_(drawn)
+    layer.mlp.fc1.bias.copy_(torch.randn(inner, generator=generator) - drawn @ middle)
+    weight, offset = ridge(functional.gelu(layer.mlp.fc1(inputs)), aims - rows @ ways.T, strength)
+    layer.mlp.fc2.weight.copy_(ways.T @ weight)
+    layer.mlp.fc2.bias.copy_(ways.T @ offset)
