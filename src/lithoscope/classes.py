@@ -12,6 +12,9 @@ MAX_ID = 254
 PALETTE = ("#3b7dd8", "#e69f00", "#2ca25f", "#cc5577", "#8c6bb1", "#b3b02c", "#45b5c4", "#a0622d", "#e377c2", "#7f7f7f")
 """Colours for classes 1, 2, 3 …, told apart with the common colour-vision deficiencies on grey images."""
 
+OPEN = frozenset({"pore", "pores", "pore space", "porosity", "void", "voids", "air", "hole", "holes", "crack", "cracks"})
+"""Names of what is all pore, when nobody says otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Class:
@@ -81,16 +84,20 @@ class ClassTable:
     def ids(self) -> tuple[int, ...]:
         return tuple(c.id for c in self.classes)
 
-    def add(self, name: str | None = None, colour: str | None = None, porosity: float = 0.0) -> Self:
-        """A table with one more class, of an id never used before."""
+    def add(self, name: str | None = None, colour: str | None = None, porosity: float | None = None) -> Self:
+        """A table with one more class, of an id never used before; a pore by its name has the porosity 1, others 0."""
         new = self.last + 1
         if new > MAX_ID:
             raise InputError(f"all {MAX_ID} class ids have been used; remove none and add none, or start a new scan")
-        return replace(self, classes=(*self.classes, Class(new, name or f"class {new}", colour or colour_of(new), porosity)), last=new)
+        named = name or f"class {new}"
+        made = Class(new, named, colour or colour_of(new), porosity_of(named) if porosity is None else porosity)
+        return replace(self, classes=(*self.classes, made), last=new)
 
     def change(self, id: int, **changes: Any) -> Self:
-        """A table in which class `id` has another name, colour or porosity."""
-        self[id]
+        """A table in which class `id` has another name, colour or porosity; one renamed to a pore becomes all pore, unless that was set."""
+        before = self[id]
+        if "name" in changes and "porosity" not in changes and before.porosity == porosity_of(before.name):
+            changes["porosity"] = porosity_of(str(changes["name"]))
         return replace(self, classes=tuple(replace(c, **changes) if c.id == id else c for c in self.classes))
 
     def remove(self, id: int) -> Self:
@@ -118,3 +125,8 @@ class ClassTable:
 def colour_of(id: int) -> str:
     """The colour that class `id` gets when nobody chose one."""
     return PALETTE[(id - 1) % len(PALETTE)]
+
+
+def porosity_of(name: str) -> float:
+    """The porosity of a class of this name when nobody said it."""
+    return 1.0 if name.strip().casefold() in OPEN else 0.0

@@ -20,6 +20,7 @@ from lithoscope.labels.correcting import (
     restricted,
     tightened,
 )
+from lithoscope.labels.fence import Fence
 from lithoscope.labels.store import LabelStore
 from lithoscope.volume.box import Box
 from lithoscope.volume.voxel import Voxel
@@ -45,10 +46,10 @@ def test_paint_keeps_to_the_grey_values_and_classes_that_were_chosen(store):
     grey = np.random.default_rng(0).integers(0, 200, SHAPE).astype(np.uint8)
     store.write(Box((0, 0, 0), (20, 24, 14)), None, 3)
     edit = ball((10, 12, 14), 6, SHAPE, 2)
-    kept = restricted(edit, grey=grey, between=(50, 100), labels=store, over={3})
+    kept = restricted(edit, store, Fence(grey, (50, 100), frozenset({3})))
     expected = (painted(edit) == 2) & (grey >= 50) & (grey <= 100) & (store.read(Box.whole(SHAPE)) == 3)
     assert np.array_equal(painted(kept) == 2, expected)
-    assert restricted(edit).size == edit.size
+    assert restricted(edit, store, None).size == edit.size
 
 
 def test_an_edit_is_undone_as_one(store):
@@ -57,7 +58,7 @@ def test_an_edit_is_undone_as_one(store):
     assert store.read(Box.whole(SHAPE)).any()
     store.undo()
     assert np.array_equal(store.read(Box.whole(SHAPE)), before)
-    assert restricted(ball((5, 5, 5), 3, SHAPE, 2), labels=store, over={7}).apply(store) is None
+    assert restricted(ball((5, 5, 5), 3, SHAPE, 2), store, Fence(over=frozenset({7}))).apply(store) is None
 
 
 @settings(max_examples=30, deadline=None)

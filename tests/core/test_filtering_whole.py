@@ -1,13 +1,19 @@
 """Image filters over whole scans: blocks make what the whole makes, dtype and outside are kept, nothing half-made is seen."""
 
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from segment_data import scan_of, three_phases
 
-from lithoscope.errors import InputError, LithoscopeError, MissingError, ResourceError, TakenError
+from lithoscope.cli import run
+from lithoscope.errors import InputError, LithoscopeError, LockedError, MissingError, ResourceError, TakenError
 from lithoscope.filtering import REGISTRY, filter_image, preview
+from lithoscope.filtering.image_writer import unfinished
 from lithoscope.filtering.run import SPARE_DISK
 from lithoscope.job import Cancelled
 from lithoscope.labels import results
@@ -16,6 +22,7 @@ from lithoscope.labels.repeat import repeat
 from lithoscope.parameters import configured
 from lithoscope.segmenters import REGISTRY as METHODS
 from lithoscope.volume.images import delete_image, filtered_image
+from lithoscope.volume.lock import WriterLock
 from lithoscope.volume.pyramid import level_factors, reduce_image
 from lithoscope.volume.scan import Scan
 from lithoscope.volume.voxel import Voxel
@@ -138,19 +145,86 @@ def test_a_method_on_an_image_learns_from_that_image(tmp_path):
         repeat(scan, "otsu")
 
 
-def test_a_cancelled_run_leaves_nothing_and_the_old_image_is_kept(tmp_path):
+def stopped(after, error=Cancelled):
+    """A report that stops a run once so many pieces are filtered."""
+
+    def report(progress):
+        if progress.message.startswith("filtering") and progress.done > after:
+            raise error
+
+    return report
+
+
+def test_a_cancelled_run_is_not_seen_keeps_the_old_image_and_resumes_to_the_same_bytes(tmp_path):
     scan = scan_of(three_phases((40, 40, 40)), tmp_path / "s.zarr", shard=(8, 16, 16))
     filter_image(scan, made("gaussian"), "i")
     before = scan.array("i")[...]
-
-    def report(progress):
-        if progress.message.startswith("filtering") and progress.done > 3:
-            raise Cancelled
-
     with pytest.raises(Cancelled):
-        filter_image(scan, made("median", size=5), "i", overwrite=True, report=report)
-    assert [p.name for p in (scan.sidecar / "images").iterdir()] == ["i"]
+        filter_image(scan, made("median", size=5), "i", overwrite=True, report=stopped(3))
+    assert scan.images() == ["i"]
     assert np.array_equal(scan.array("i")[...], before)
+    (kept,) = unfinished(scan).values()
+    seen = []
+    with pytest.raises(InputError, match="size=5 then, 3 now"):
+        filter_image(scan, made("median"), "i", overwrite=True, resume=True)
+    record = filter_image(scan, made("median", size=5), "i", overwrite=True, resume=True, report=lambda p: seen.append(p))
+    assert record.uuid == kept.uuid
+    assert next(p for p in seen if p.message.startswith("filtering")).done > 0
+    filter_image(scan, made("median", size=5), "never stopped")
+    for level, other in zip(filtered_image(scan, "i").levels, filtered_image(scan, "never stopped").levels, strict=True):
+        assert np.array_equal(level[...], other[...])
+    assert sorted(p.name for p in (scan.sidecar / "images").iterdir()) == ["i", "never stopped"]
+    assert unfinished(scan) == {}
+    with pytest.raises(MissingError, match="leave out --resume"):
+        filter_image(scan, made("median"), "j", resume=True)
+
+
+def test_a_run_that_wrote_nothing_leaves_nothing_and_one_begun_anew_forgets_the_other(tmp_path):
+    scan = scan_of(three_phases((40, 40, 40)), tmp_path / "s.zarr", shard=(8, 16, 16))
+    with pytest.raises(Cancelled):
+        filter_image(scan, made("median"), "i", report=stopped(-1))
+    assert list((scan.sidecar / "images").iterdir()) == []
+    with pytest.raises(Cancelled):
+        filter_image(scan, made("median", size=5), "i", report=stopped(3))
+    filter_image(scan, made("median"), "i")
+    filter_image(scan, made("median"), "j")
+    assert np.array_equal(scan.array("i")[...], scan.array("j")[...])
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lithoscope.filtering import REGISTRY, filter_image
+from lithoscope.parameters import configured
+from lithoscope.volume.scan import Scan
+
+def report(progress):
+    if progress.message.startswith("filtering") and progress.done > 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+filter_image(Scan.open(Path(sys.argv[1])), configured(REGISTRY["nlm"], {"search": 5, "patch": 3}), "i", report=report)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL on Windows")
+def test_a_killed_run_resumes_to_the_same_bytes_from_the_command_line(tmp_path):
+    scan = scan_of(three_phases((40, 48, 48)), tmp_path / "s.zarr", shard=(8, 16, 16))
+    done = subprocess.run([sys.executable, "-c", KILLED, str(scan.path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert scan.images() == []
+    written = (scan.sidecar / "images/i.partial/done").read_text().splitlines()
+    assert written
+    words = ["filter", str(scan.path), "--method", "nlm", "--output", "i", "--set", "search=5", "patch=3", "--device", "cpu"]
+    assert run([*words, "--resume"]) == 0
+    filter_image(scan, made("nlm"), "whole")
+    assert np.array_equal(scan.array("i")[...], scan.array("whole")[...])
+
+
+def test_two_programs_do_not_filter_to_one_image(tmp_path):
+    scan = scan_of(three_phases((12, 20, 20)), tmp_path / "s.zarr")
+    (scan.sidecar / "images/i.partial").mkdir(parents=True)
+    with WriterLock(scan.sidecar / "images/i.partial", "it"), pytest.raises(LockedError, match="this program"):
+        filter_image(scan, made("median"), "i")
 
 
 def test_what_cannot_be_is_refused_in_one_line(tmp_path, monkeypatch):
@@ -183,8 +257,5 @@ def test_what_cannot_be_is_refused_in_one_line(tmp_path, monkeypatch):
 
 
 def test_importing_the_filters_loads_nothing_heavy():
-    import subprocess
-    import sys
-
     code = "import sys, lithoscope.filtering; print(sorted({'scipy', 'skimage', 'torch', 'sklearn'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from lithoscope.errors import LockedError
-from lithoscope.labels.lock import WriterLock
 from lithoscope.labels.store import LabelStore
 from lithoscope.volume.box import Box
+from lithoscope.volume.lock import WriterLock
 
 SHAPE = (70, 200, 200)
 
@@ -115,7 +115,7 @@ def test_painting_survives_kill_9_at_any_moment(tmp_path, request):
 HOLDER = """
 import sys
 from pathlib import Path
-from lithoscope.labels.lock import WriterLock
+from lithoscope.volume.lock import WriterLock
 lock = WriterLock(Path(sys.argv[1]), "the strokes")
 print("held", flush=True)
 sys.stdin.read()

@@ -116,11 +116,11 @@ def test_classes_are_added_renamed_and_kept_while_painted(opened, segment_dock, 
     strokes = opened.layer("strokes")
     strokes.brush_size = 1
     strokes.paint((3, 3, 3), 2)
-    qtbot.waitUntil(lambda: segment_dock.classes._rows.item(1, 3).text() == "1", timeout=5_000)
+    qtbot.waitUntil(lambda: segment_dock.classes._rows.item(1, 4).text() == "1", timeout=5_000)
     segment_dock.classes._remove.click()
     assert opened.classes.ids == (1, 2)
     opened.painting.undo()
-    qtbot.waitUntil(lambda: segment_dock.classes._rows.item(1, 3).text() == "", timeout=5_000)
+    qtbot.waitUntil(lambda: segment_dock.classes._rows.item(1, 4).text() == "", timeout=5_000)
     segment_dock.classes._remove.click()
     assert opened.classes.ids == (1,)
 

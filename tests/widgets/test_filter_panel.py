@@ -1,5 +1,7 @@
 """The Scan dock's filters: seen on the plane in view, run over the volume, and chosen for the methods."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 from napari.layers import Image, Labels
@@ -7,6 +9,7 @@ from napari.layers import Image, Labels
 from lithoscope._napari.scan_dock import ScanDock
 from lithoscope._napari.segment_dock import SegmentDock
 from lithoscope.filtering import filter_image, image_filter
+from lithoscope.job import Cancelled
 from lithoscope.parameters import configured
 
 
@@ -97,3 +100,53 @@ def test_a_filter_is_run_in_the_worker_and_its_image_chosen(opened, panel, qtbot
     panel.output.setText("gaussian")
     panel._check()
     assert not panel.run_button.isEnabled()
+
+
+@pytest.mark.parametrize("name", ["rings", "normalise"])
+def test_filters_that_judge_slices_are_previewed_on_every_plane(opened, panel, name, qtbot):
+    filter_image(opened.scan, configured(image_filter(name), {}), name)
+    whole = np.asarray(opened.scan.array(name)[:])
+    panel.method.setCurrentIndex(panel.method.findData(name))
+    panel.live.setChecked(True)
+    for axis, index in ((0, 5), (1, 20), (1, 21), (2, 7)):
+        opened.viewer.dims.order = (axis, *(a for a in range(3) if a != axis))
+        opened.viewer.dims.set_point(axis, index)
+
+        def shows(axis=axis, index=index):
+            layer = opened.layer("preview")
+            return isinstance(layer, Image) and layer.translate[axis] == index and np.array_equal(layer.data, np.take(whole, [index], axis))
+
+        qtbot.waitUntil(shows, timeout=60_000)
+
+
+def test_where_too_many_slices_would_be_read_it_is_said_in_one_line(opened, panel, qtbot, monkeypatch):
+    monkeypatch.setattr(import_module("lithoscope.filtering.preview"), "LARGEST_LOOKED_THROUGH", 1000)
+    panel.method.setCurrentIndex(panel.method.findData("rings"))
+    opened.viewer.dims.order = (1, 0, 2)
+    panel.live.setChecked(True)
+    qtbot.waitUntil(lambda: "turn to a plane along z" in panel._note.text(), timeout=60_000)
+    opened.viewer.dims.order = (0, 1, 2)
+    qtbot.waitUntil(lambda: isinstance(opened.layer("preview"), Image) and opened.layer("preview").visible, timeout=60_000)
+    assert "along z" not in panel._note.text()
+
+
+def test_a_filter_that_was_stopped_is_resumed_as_it_was_begun(opened, panel, qtbot):
+    def stop(progress):
+        if progress.message.startswith("filtering") and progress.done:
+            raise Cancelled
+
+    scan, chosen = opened.scan, configured(image_filter("nlm"), {"search": 5})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(type(scan), "shard", property(lambda _: (8, 16, 16)))
+        with pytest.raises(Cancelled):
+            filter_image(scan, chosen, "stopped", report=stop)
+    opened.images.changed.emit()
+    assert "stopped" in panel.resume._words.text()
+    assert panel.resume.button.isVisibleTo(panel)
+    asked = []
+    run = opened.run
+    opened.run = lambda command, arguments, *rest: asked.append(arguments) or run(command, arguments, *rest)
+    panel.resume.button.click()
+    assert not panel.resume.isVisibleTo(panel)
+    assert asked[0]["resume"]
+    assert asked[0]["settings"]["search"] == 5

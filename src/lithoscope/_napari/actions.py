@@ -10,6 +10,7 @@ from napari.layers import Layer
 
 from lithoscope._napari.session import Session
 from lithoscope._napari.worker_client import Job
+from lithoscope.record import RunRecord
 from lithoscope.volume.box import Box
 from lithoscope.volume.voxel import Voxel
 
@@ -113,14 +114,25 @@ def _segment(session: Session, arguments: Mapping[str, Any], output: str) -> Job
 
 def filter_image(session: Session, method: str, settings: Mapping[str, Any], output: str) -> None:
     """Make a filtered image of the scan, or of the image that is chosen; it is chosen when it is there."""
+    _filter(session, {"method": method, "settings": plain(settings), "image": session.images.chosen}, output)
+
+
+def resume_filter(session: Session, record: RunRecord, output: str) -> None:
+    """Go on with a filtered image that was stopped, as it was begun."""
+    asked = {"method": record.method, "settings": plain(record.parameters), "image": record.source.get("image")}
+    _filter(session, {**asked, "device": record.device, "resume": True}, output)
+
+
+def _filter(session: Session, asked: Mapping[str, Any], output: str) -> None:
     scan = session.scan
     if scan is None:
         return
-    arguments = {"scan": str(scan.path), "method": method, "settings": plain(settings), "output": output, "image": session.images.chosen}
+    arguments = {"scan": str(scan.path), "output": output, **asked}
 
     def finished(job: Job) -> None:
-        if session.scan is scan and job.state == "done":
-            session.images.choose(output)
+        if session.scan is scan:
+            if job.state == "done":
+                session.images.choose(output)
             session.images.changed.emit()
 
     session.run("filter", arguments, f"{output} image of {scan.name}", finished)

@@ -1,4 +1,4 @@
-"""The table of classes: click or press 1–9 to take a brush in hand, double-click to rename or recolour."""
+"""The table of classes: click or press 1–9 to take a brush in hand; names, colours and porosities are edited in their cells."""
 
 from collections.abc import Mapping
 
@@ -12,6 +12,8 @@ from lithoscope.errors import LithoscopeError
 
 ROW = 24
 MOST_ROWS = 7
+KEY, COLOUR, NAME, POROSITY, COUNT = range(5)
+HEADS = ("", "", "class", "porosity", "painted")
 
 
 class ClassList(QWidget):
@@ -26,12 +28,16 @@ class ClassList(QWidget):
         super().__init__(parent)
         self._table = ClassTable()
         self._counts: dict[int, int] = {}
+        self._fixed = False
         self._dialog: QColorDialog | None = None
         self._title = text("Classes", bold=True, wrap=False)
-        self._rows = QTableWidget(0, 4)
+        self._rows = QTableWidget(0, len(HEADS))
         self._rows.setAccessibleName("Classes")
         self._rows.setAccessibleDescription("Choose a class to paint it; keys 1 to 9 choose the first nine")
-        self._rows.setToolTip("Choose a class (click, or 1–9) to paint it. Double-click a name or a colour to change it.")
+        self._rows.setToolTip(
+            "Choose a class (click, or 1–9) to paint it. Double-click, or press F2, to change its name or its porosity: "
+            "1 for pore, 0 for solid, between for what has pores too small to be seen."
+        )
         self._rows.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self._rows.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self._rows.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
@@ -40,7 +46,7 @@ class ClassList(QWidget):
         self._header()
         self._rows.currentCellChanged.connect(self._on_current)
         self._rows.cellClicked.connect(self._on_clicked)
-        self._rows.itemChanged.connect(self._on_renamed)
+        self._rows.itemChanged.connect(self._on_edited)
         self._rows.cellDoubleClicked.connect(self._on_double_click)
         self._none = text("None yet. + Class adds one that you can paint.", muted=True)
         self._add = button("+ Class", "Add a class", "Add a class to paint")
@@ -56,27 +62,31 @@ class ClassList(QWidget):
         across, down = self._rows.horizontalHeader(), self._rows.verticalHeader()
         assert across is not None
         assert down is not None
-        across.hide()
+        self._rows.setHorizontalHeaderLabels(HEADS)
+        across.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        for place in (POROSITY, COUNT):
+            head = self._rows.horizontalHeaderItem(place)
+            assert head is not None
+            head.setTextAlignment(int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
+        across.setFixedHeight(ROW - 4)
+        across.setHighlightSections(False)
         down.hide()
         down.setDefaultSectionSize(ROW)
         across.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        across.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
-        for place, width in ((0, 24), (1, 28), (3, 90)):
+        across.setMinimumSectionSize(10)
+        across.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
+        for place, width in ((KEY, 24), (COLOUR, 28), (POROSITY, 62), (COUNT, 72)):
             self._rows.setColumnWidth(place, width)
 
-    def show_classes(self, table: ClassTable, *, title: str = "Classes", editable: bool = True) -> None:
-        """Show this table."""
+    def show_classes(self, table: ClassTable, *, title: str = "Classes", fixed: bool = False) -> None:
+        """Show this table; a `fixed` one, as a result's, gets no classes and loses none."""
         blocker = QSignalBlocker(self._rows)
         chosen = self.current
         self._table = table
         self._title.setText(title)
-        for part in (self._add, self._colour, self._remove):
-            part.setVisible(editable)
-        self._rows.setEditTriggers(
-            QAbstractItemView.EditTrigger.DoubleClicked | QAbstractItemView.EditTrigger.EditKeyPressed
-            if editable
-            else QAbstractItemView.EditTrigger.NoEditTriggers
-        )
+        self._fixed = fixed
+        for part in (self._add, self._remove):
+            part.setVisible(not fixed)
         self._rows.setRowCount(len(table))
         for r, c in enumerate(table):
             key = QTableWidgetItem(str(r + 1) if r < 9 else "")
@@ -84,15 +94,18 @@ class ClassList(QWidget):
             colour = QTableWidgetItem(swatch(c.colour), "")
             colour.setData(Qt.ItemDataRole.AccessibleTextRole, f"colour {c.colour}")
             name = QTableWidgetItem(c.name)
+            porosity = QTableWidgetItem(f"{c.porosity:g}")
+            porosity.setData(Qt.ItemDataRole.AccessibleDescriptionRole, f"porosity of {c.name}")
             count = QTableWidgetItem("")
-            count.setTextAlignment(int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
-            for place, item in enumerate((key, colour, name, count)):
+            for item in (porosity, count):
+                item.setTextAlignment(int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
+            for place, item in enumerate((key, colour, name, porosity, count)):
                 flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
-                item.setFlags(flags | Qt.ItemFlag.ItemIsEditable if place == 2 and editable else flags)
+                item.setFlags(flags | Qt.ItemFlag.ItemIsEditable if place in (NAME, POROSITY) else flags)
                 self._rows.setItem(r, place, item)
         self._rows.setVisible(bool(len(table)))
         self._none.setVisible(not len(table))
-        height = ROW * min(max(len(table), 1), MOST_ROWS) + 2 * self._rows.frameWidth() + 2
+        height = ROW * (1 + min(max(len(table), 1), MOST_ROWS)) + 2 * self._rows.frameWidth() - 2
         self._rows.setFixedHeight(height)
         blocker.unblock()
         self.show_counts(self._counts)
@@ -104,7 +117,7 @@ class ClassList(QWidget):
         self._counts = dict(counts)
         blocker = QSignalBlocker(self._rows)
         for r, c in enumerate(self._table):
-            item = self._rows.item(r, 3)
+            item = self._rows.item(r, COUNT)
             if item is not None:
                 item.setText(f"{self._counts[c.id]:,}" if c.id in self._counts else "")
                 item.setToolTip("painted voxels")
@@ -122,7 +135,7 @@ class ClassList(QWidget):
         blocker = QSignalBlocker(self._rows)
         rows = [r for r, c in enumerate(self._table) if c.id == id]
         if rows:
-            self._rows.setCurrentCell(rows[0], 2)
+            self._rows.setCurrentCell(rows[0], NAME)
         else:
             self._rows.clearSelection()
         blocker.unblock()
@@ -141,14 +154,21 @@ class ClassList(QWidget):
             self._enable()
             self.chosen.emit(self._table.classes[r].id)
 
-    def _on_renamed(self, item: QTableWidgetItem) -> None:
-        if item.column() == 2 and item.row() < len(self._table):
-            before = self._table.classes[item.row()]
-            if item.text().strip() != before.name:
-                self._change(before.id, name=item.text().strip())
+    def _on_edited(self, item: QTableWidgetItem) -> None:
+        if item.row() >= len(self._table):
+            return
+        before, words = self._table.classes[item.row()], item.text().strip()
+        if item.column() == NAME and words != before.name:
+            self._change(before.id, name=words)
+        elif item.column() == POROSITY and words != f"{before.porosity:g}":
+            try:
+                self._change(before.id, porosity=float(words.replace(",", ".")))
+            except ValueError:
+                self.refused.emit(f"porosity {words!r} is not a number from 0 (solid) to 1 (pore)")
+                self._again()
 
     def _on_double_click(self, r: int, c: int) -> None:
-        if c == 1 and self._colour.isVisibleTo(self):
+        if c == COLOUR:
             self._on_colour()
 
     def _on_add(self) -> None:
@@ -186,9 +206,13 @@ class ClassList(QWidget):
         if self.current:
             self._change(self.current, colour=colour.name())
 
-    def _change(self, id: int, **changes: str) -> None:
+    def _again(self) -> None:
+        """Show what holds, after something was refused."""
+        self.show_classes(self._table, title=self._title.text(), fixed=self._fixed)
+
+    def _change(self, id: int, **changes: str | float) -> None:
         try:
             self.edited.emit(self._table.change(id, **changes))
         except LithoscopeError as error:
             self.refused.emit(str(error))
-            self.show_classes(self._table, title=self._title.text())
+            self._again()

@@ -2,18 +2,19 @@
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLineEdit, QWidget
 
-import lithoscope.filtering
 from lithoscope._napari import actions
 from lithoscope._napari.background import Background, sentence
+from lithoscope._napari.filter_resume import ResumeRow
 from lithoscope._napari.forms import ParameterForm
 from lithoscope._napari.look import button, column, mark_bad, row, text
 from lithoscope._napari.preview import Plane
 from lithoscope._napari.session import Session
 from lithoscope.errors import InputError
-from lithoscope.filtering import REGISTRY
+from lithoscope.filtering import REGISTRY, Previewer
+from lithoscope.job import Cancelled, Progress
 from lithoscope.parameters import configured, parameters
 
 if TYPE_CHECKING:
@@ -27,11 +28,16 @@ FIRST = "nlm"
 class FilterPanel(QWidget):
     """The image that methods work on, and a filter that makes another."""
 
+    _told = Signal(str)
+    """How far the thread is that looks through the slices."""
+
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._values: dict[str, dict[str, Any]] = {}
         self._name = ""
+        self._previewer: Previewer | None = None
+        self._wish: object = None
         self.image = QComboBox()
         self.image.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.image.setMinimumContentsLength(14)
@@ -49,6 +55,7 @@ class FilterPanel(QWidget):
         self.output = QLineEdit()
         self.output.setAccessibleName("Name of the filtered image")
         self.run_button = button("Filter the volume", tip="Make a filtered image of the whole scan; the scan itself stays as it is")
+        self.resume = ResumeRow(session)
         self._note = text(muted=True)
         self.setLayout(
             column(
@@ -58,11 +65,13 @@ class FilterPanel(QWidget):
                 self.form,
                 self.live,
                 row(self.output, self.run_button),
+                self.resume,
                 self._note,
             )
         )
         self._work = Background(self, newest_only=True)
         self._work.failed.connect(self._on_failed)
+        self._told.connect(self._say)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(SLIDER_MS)
@@ -97,6 +106,7 @@ class FilterPanel(QWidget):
         """Filter the whole scan, in the worker; the image is shown when it is there."""
         actions.filter_image(self._session, self.method.currentData(), self.form.values(), self.output.text().strip())
         self.live.setChecked(False)
+        self.resume.look()
 
     def _on_image(self, *_: Any) -> None:
         self._session.images.choose(self.image.currentData())
@@ -137,7 +147,7 @@ class FilterPanel(QWidget):
         mark_bad(self._note, bad)
 
     def _on_live(self, on: bool) -> None:
-        self._session.images.previewing = on
+        self._session.images.previewing, self._wish = on, None
         self._session.hide_preview()
         self._session.plane_changed.emit()
 
@@ -155,9 +165,18 @@ class FilterPanel(QWidget):
             self._say(str(error), bad=True)
             return
         self._say("filtering the plane …")
-        self._work.start(
-            lambda: (plane, lithoscope.filtering.preview(scan, chosen, plane.axis, plane.index, image=image)), self._on_previewed
-        )
+        wish = self._wish = object()
+        if self._previewer is None or self._previewer.scan is not scan or self._previewer.image != image:
+            self._previewer = Previewer(scan, image)
+        previewer = self._previewer
+
+        def report(progress: Progress) -> None:
+            if self._wish is not wish:
+                raise Cancelled
+            if progress.total:
+                self._told.emit(f"{progress.message}: {progress.done} of {progress.total}")
+
+        self._work.start(lambda: (plane, previewer.plane(chosen, plane.axis, plane.index, report=report)), self._on_previewed)
 
     def _on_previewed(self, found: tuple[Plane, Any]) -> None:
         plane, values = found
@@ -167,4 +186,7 @@ class FilterPanel(QWidget):
             self._check()
 
     def _on_failed(self, error: BaseException) -> None:
+        if isinstance(error, Cancelled):  # another plane is wanted by now
+            return
+        self._session.hide_preview()
         self._say(sentence(error), bad=True)

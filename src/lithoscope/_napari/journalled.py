@@ -12,6 +12,7 @@ import numpy.typing as npt
 from napari import layers
 from napari.utils.events import Event
 
+from lithoscope.labels.fence import Fence
 from lithoscope.volume.box import Box
 
 
@@ -37,7 +38,12 @@ class Journal(Protocol):
         """Who writes to it, when it can only be read here."""
         ...
 
+    fence: Fence | None
+    """Where painting by index takes."""
+
     def read(self, box: Box) -> npt.NDArray[np.uint8]: ...
+
+    def write(self, box: Box, mask: npt.NDArray[np.bool_] | None, value: npt.ArrayLike) -> Box | None: ...
 
     def touched(self, box: Box | None = None) -> list[Box]:
         """Boxes that hold every painted voxel."""
@@ -86,18 +92,31 @@ class Labels(layers.Labels):
     def paint(self, *arguments: Any, **keywords: Any) -> None:
         with self._call():
             super().paint(*arguments, **keywords)
+        self._show_fence()
 
     def paint_polygon(self, *arguments: Any, **keywords: Any) -> None:
         with self._call():
             super().paint_polygon(*arguments, **keywords)
+        self._show_fence()
 
     def fill(self, *arguments: Any, **keywords: Any) -> None:
         with self._call():
             super().fill(*arguments, **keywords)
+        self._show_fence()
 
-    def data_setitem(self, *arguments: Any, **keywords: Any) -> None:
+    def data_setitem(self, indices: Any, value: Any, refresh: bool = True) -> None:
+        fence = self._journal.fence
+        if fence is not None and np.ndim(value) == 0:
+            places = tuple(np.asarray(i) for i in indices)
+            allowed = fence.at(self._journal, places)
+            indices = tuple(i[allowed] for i in places)
         with self._call():
-            super().data_setitem(*arguments, **keywords)
+            super().data_setitem(indices, value, refresh)
+
+    def _show_fence(self) -> None:
+        """napari shows what it wished to paint; show what was painted."""
+        if self._journal.fence is not None:
+            self.refresh()
 
     @contextmanager
     def block_history(self) -> Iterator[None]:

@@ -1,10 +1,16 @@
-"""Keys of our layers: 1–9 take a class's brush in hand, Space held hides the overlay, C shows contours, Ctrl+Z takes back."""
+"""Keys of our layers.
+
+1–9 take a class's brush in hand, Space held hides the overlay, C shows contours, Ctrl+Z takes back; letters are the tools of correcting.
+"""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lithoscope._napari.session import Session
+
+TOOLS = {"H": "fill_holes", "I": "interpolate", "N": "copy_on", "Shift-N": "copy_back", "L": "lasso", "G": "grow", "D": "ball"}
+"""Keys of the tools of correcting: holes, interpolate, next slice, lasso, grow, and the 3D brush."""
 
 CONTOUR = 2
 """Thickness of contours in pixels of the data."""
@@ -23,6 +29,8 @@ class Keys:
             provider.bind_key(str(number.n), number.press, overwrite=True)
         provider.bind_key("Space", self.hide_overlay, overwrite=True)
         provider.bind_key("C", self.contours, overwrite=True)
+        for key, tool in TOOLS.items():
+            provider.bind_key(key, _Tool(self._session, tool).press, overwrite=True)
         provider.bind_key("Control-Z", self.undo, overwrite=True)
         provider.bind_key("Control-Shift-Z", self.redo, overwrite=True)
 
@@ -61,3 +69,14 @@ class _Number:
 
     def press(self, _: Any) -> None:
         self._session.painting.choose_nth(self.n)
+
+
+class _Tool:
+    """The key of a tool of correcting."""
+
+    def __init__(self, session: "Session", tool: str) -> None:
+        self._session = session
+        self._tool = tool
+
+    def press(self, _: Any) -> None:
+        getattr(self._session.tools, self._tool)()

@@ -1,7 +1,6 @@
 """Opening a scan with all that people said of it: what is slow in it, done in a thread."""
 
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,6 @@ import numpy as np
 
 from lithoscope._napari.journalled import Journal
 from lithoscope.classes import ClassTable
-from lithoscope.errors import LithoscopeError
 from lithoscope.record import RunRecord
 
 if TYPE_CHECKING:
@@ -40,6 +38,7 @@ def opened(path: Path, *, patient: bool = False) -> Opened:
     Unless `patient`, grey values that were never counted are not counted here but left to a job.
     """
     from lithoscope.labels.classes_file import load_classes
+    from lithoscope.labels.results import unfinished
     from lithoscope.labels.strokes import strokes
     from lithoscope.volume.scan import HISTOGRAM, Scan
     from lithoscope.volume.sidecar import load_histogram
@@ -50,22 +49,6 @@ def opened(path: Path, *, patient: bool = False) -> Opened:
     _ = scan.window, scan.field_of_view, scan.content_hash
     store = strokes(scan)
     return Opened(scan, store, load_classes(scan), store.holder or "", unfinished(scan))
-
-
-def unfinished(scan: "Scan") -> dict[str, RunRecord]:
-    """The runs that can be resumed; those that another process is at are left alone."""
-    from lithoscope.labels.result_writer import PARTIAL
-    from lithoscope.labels.results import resume
-
-    found = {}
-    for place in sorted(scan.labels_folder.glob(f"*{PARTIAL}")):
-        name = place.name.removesuffix(PARTIAL)
-        with suppress(LithoscopeError):
-            writer = resume(scan, name)
-            if writer is not None:
-                found[name] = writer.record
-                writer.close()
-    return found
 
 
 def painted_voxels(store: Journal) -> dict[int, int]:

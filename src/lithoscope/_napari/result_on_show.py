@@ -69,6 +69,19 @@ class ResultOnShow(QObject):
         if self.correcting and self.classes.ids:
             session.painting.choose(self.classes.ids[0])
 
+    def change_classes(self, table: ClassTable) -> None:
+        """Give the classes of the result other names, colours or porosities, and keep them."""
+        from lithoscope.labels.renaming import change_classes_of
+
+        session, layer = self._session, self._session.layer("result")
+        assert session.scan is not None
+        with session.telling():
+            change_classes_of(session.scan, self.name, table)
+            self.classes = table
+        if layer is not None:
+            layer.colormap = ours.colormap(self.classes)
+        session.classes_changed.emit()
+
     def end_correcting(self) -> None:
         """Give the corrections back, if a result is being corrected; it is not on show then."""
         session = self._session

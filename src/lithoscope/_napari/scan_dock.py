@@ -4,8 +4,9 @@ from typing import Any
 
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLineEdit, QWidget
 
-from lithoscope._napari.actions import set_field_of_view, set_voxel
+from lithoscope._napari.actions import set_voxel
 from lithoscope._napari.dock import Dock
+from lithoscope._napari.field_panel import FieldPanel
 from lithoscope._napari.filter_panel import FilterPanel
 from lithoscope._napari.look import button, bytes_text, column, row, rule, text
 from lithoscope.errors import LithoscopeError
@@ -34,19 +35,7 @@ class ScanDock(Dock):
         self.unit_edit.setAccessibleName("Unit of the voxel size")
         self.unit_edit.addItems(UNITS)
         self.voxel_button = button("Set", "Set the voxel size")
-        self._fov = text()
-        self.fov_edit = QLineEdit()
-        self.fov_edit.setAccessibleName("Field of view")
-        self.fov_edit.setPlaceholderText("cylinder:CY,CX,R or box z0:z1,y0:y1,x0:x1")
-        self._propose = button(
-            "Propose", "Propose a field of view from the image", "Use what the image shows: a circle or box with one constant outside"
-        )
-        self._edit = button("Edit", "Write the field of view by hand")
-        self._none = button("None", "Use the whole scan, without a field of view")
-        self._edit_row = QWidget()
-        self.fov_button = button("Set", "Set the field of view")
-        self._edit_row.setLayout(row(self.fov_edit, self.fov_button))
-        self._edit_row.hide()
+        self.field = FieldPanel(self.session)
         self._more = button("Another scan …", "Open or import another scan")
         self._more.setCheckable(True)
         self._close = button("Close the scan", tip="Take the scan and its layers out of the viewer; everything is kept on disk")
@@ -62,9 +51,7 @@ class ScanDock(Dock):
                 row(self.voxel_edit, self.unit_edit, self.voxel_button),
                 rule(),
                 text("Field of view", bold=True),
-                self._fov,
-                row(self._propose, self._edit, self._none, 1),
-                self._edit_row,
+                self.field,
                 rule(),
                 text("Image", bold=True),
                 self.filter,
@@ -75,11 +62,6 @@ class ScanDock(Dock):
         self.start.form.closed.connect(self._on_more_done)
         self.voxel_button.clicked.connect(self._on_voxel)
         self.voxel_edit.returnPressed.connect(self._on_voxel)
-        self._propose.clicked.connect(self._on_propose)
-        self._edit.clicked.connect(self._on_edit)
-        self._none.clicked.connect(self._on_none)
-        self.fov_button.clicked.connect(self._on_fov)
-        self.fov_edit.returnPressed.connect(self._on_fov)
         self._more.toggled.connect(self._on_more)
         self._close.clicked.connect(self.session.leave)
         self.session.facts_changed.connect(self.show_facts)
@@ -89,7 +71,6 @@ class ScanDock(Dock):
         super().on_scan()
         self._more.setChecked(False)
         self.start.explain(self.session.scan is None)
-        self._edit_row.hide()
         self.show_facts()
 
     def show_facts(self) -> None:
@@ -122,29 +103,13 @@ class ScanDock(Dock):
         else:
             self.voxel_edit.clear()
             self.unit_edit.setCurrentText("µm")
-        self._fov.setText(
-            "none: the whole scan counts" if scan.field_of_view is None else f"{scan.field_of_view}; what lies outside does not count"
-        )
-        self.fov_edit.setText("" if scan.field_of_view is None else str(scan.field_of_view))
+        self.field.show_state()
 
     def _on_voxel(self) -> None:
         try:
             set_voxel(self.session, voxel_typed(self.voxel_edit.text(), self.unit_edit.currentText()))
         except LithoscopeError as error:
             self.session.said.emit(str(error), True)
-
-    def _on_propose(self) -> None:
-        set_field_of_view(self.session, "auto")
-
-    def _on_edit(self) -> None:
-        self._edit_row.setVisible(not self._edit_row.isVisible())
-
-    def _on_none(self) -> None:
-        set_field_of_view(self.session, "none")
-
-    def _on_fov(self) -> None:
-        if self.fov_edit.text().strip():
-            set_field_of_view(self.session, self.fov_edit.text().strip())
 
     def _on_more(self, on: bool) -> None:
         self.start.setVisible(on or self.session.scan is None)

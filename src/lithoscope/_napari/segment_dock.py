@@ -7,6 +7,7 @@ from qtpy.QtWidgets import QFrame
 
 from lithoscope._napari import actions
 from lithoscope._napari.class_table import ClassList
+from lithoscope._napari.correcting_panel import CorrectingPanel
 from lithoscope._napari.dock import Dock
 from lithoscope._napari.export_form import ExportForm
 from lithoscope._napari.look import button, column, row, rule, text
@@ -42,6 +43,7 @@ class SegmentDock(Dock):
         self._got_it = button("Got it", "Hide these hints")
         self._hints.setLayout(column(*(text(h) for h in HINTS), row(1, self._got_it), spacing=3, margin=8))
         self.classes = ClassList()
+        self.painting_tools = CorrectingPanel(self.session)
         self._how = text(HOW_TO_CORRECT, muted=True)
         self.methods = MethodPanel(self.session)
         self._below = rule()
@@ -54,6 +56,7 @@ class SegmentDock(Dock):
                 column(row(self._name, self._device), self._line, spacing=0),
                 self._hints,
                 self.classes,
+                self.painting_tools,
                 self._how,
                 rule(),
                 self.methods,
@@ -114,7 +117,7 @@ class SegmentDock(Dock):
         """Show the classes that painting gives now."""
         correcting = self.session.correcting
         title = f"Correcting {self.session.shown}" if correcting else "Classes"
-        self.classes.show_classes(self.session.palette, title=title, editable=not correcting)
+        self.classes.show_classes(self.session.palette, title=title, fixed=correcting)
         self._how.setVisible(correcting)
         self.methods.setVisible(not correcting)
         self._below.setVisible(not correcting)

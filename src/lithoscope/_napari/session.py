@@ -16,6 +16,7 @@ from lithoscope._napari import layers as ours
 from lithoscope._napari import looking
 from lithoscope._napari.background import Background
 from lithoscope._napari.brush_box import hide_brush_box
+from lithoscope._napari.correcting_tools import CorrectingTools
 from lithoscope._napari.images import Images
 from lithoscope._napari.keys import Keys
 from lithoscope._napari.layer_stack import LayerStack
@@ -79,6 +80,7 @@ class Session(QObject):
         self.preview = PreviewLayer(self.stack)
         self.painting = Painting(self)
         self.images = Images(self)
+        self.tools = CorrectingTools(self)
         self.on_show = ResultOnShow(self)
         self._opening = ScanOpening(self)
         hide_brush_box(viewer)
@@ -217,14 +219,17 @@ class Session(QObject):
         """Take up other names, colours or classes, and keep them."""
         if self.scan is None:
             return
+        if self.correcting:
+            self.on_show.change_classes(table)
+            return
         from lithoscope.labels.classes_file import save_classes
 
-        self.classes = table
         with self.telling():
             save_classes(self.scan, table)
+            self.classes = table
         strokes = self.layer("strokes")
         if strokes is not None:
-            strokes.colormap = ours.colormap(table)
+            strokes.colormap = ours.colormap(self.classes)
         self.classes_changed.emit()
 
     # --- results ------------------------------------------------------------------------------------------------------
@@ -281,7 +286,7 @@ class Session(QObject):
         elif job.state == "cancelled":
             self.said.emit(f"{job.title}: cancelled", False)
         else:
-            hint = "; what was done is kept: press Resume to go on" if job.command == "segment" and job.done else ""
+            hint = "; what was done is kept: press Resume to go on" if job.command in ("segment", "filter") and job.done else ""
             self.said.emit(f"{job.title}: {job.message}{hint}", True)
         if then is not None:
             then(job)

@@ -1,5 +1,6 @@
 """The commands' answers in words."""
 
+import shlex
 from typing import Any
 
 from lithoscope.cli.console import size, table
@@ -91,15 +92,29 @@ def separate(answer: Json) -> str:
 
 
 def labels(answer: Json) -> str:
-    """The results of a scan, one a line."""
+    """The results of a scan, one a line, and the runs that were not done."""
+    ended = [
+        f"unfinished: {run['name']} by {run['method']}, begun {run['created']}\n"
+        + (f"  go on with it: {run['resume']}\n" if run["resume"] else "")
+        + f"  or drop it: lithoscope labels delete {shlex.quote(answer['path'])} {shlex.quote(run['name'])}"
+        for run in answer["unfinished"]
+    ]
     if not answer["results"]:
-        return f"{answer['scan']} has no results yet"
+        return "\n".join([f"{answer['scan']} has no results yet", *ended])
     rows = [("name", "kind", "method", "made", "classes")]
     rows += [
         (r["name"], r["kind"], r["method"], r["created"], ", ".join(r["classes"]) + (f" ({OLDER})" if r.get("older_than_fov") else ""))
         for r in answer["results"]
     ]
-    return table(rows)
+    return "\n".join([table(rows), *ended])
+
+
+def classes(answer: Json) -> str:
+    """The classes, one a line."""
+    if not answer["classes"]:
+        return f"{answer['result'] or answer['scan']} has no classes yet; add one: --set 1:name=pore"
+    rows = [("class", "name", "colour", "porosity")]
+    return table(rows + [(str(c["id"]), c["name"], c["colour"], f"{c['porosity']:g}") for c in answer["classes"]])
 
 
 def export(answer: Json) -> str:

@@ -74,6 +74,7 @@ def compare(
             continue
         told = _part(report, number, len(entries), entry.label)
         lines.append(_line(scan, entry, protocols, f"{name} {entry.output}", run_apart if processes else run_here, told))
+        scan.check_present()
         write_json(file, _whole(about, lines, name))
     found = _whole(about, lines, name)
     write_json(file, found)

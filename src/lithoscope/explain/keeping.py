@@ -53,6 +53,7 @@ def name_of(overlay: Overlay) -> str:
 
 def keep(scan: "Scan", overlay: Overlay) -> Path:
     """Keep an overlay in the sidecar, in place of one of the same name."""
+    scan.check_present()
     return write(folder(scan) / f"{name_of(overlay)}.zarr", overlay, scan, overwrite=True)
 
 

@@ -27,6 +27,14 @@ def method_of(scan: "Scan", result: Result) -> Segmenter:
     return load(folder)
 
 
+def own_classes(result: Result, method: Segmenter, id: int) -> list[int]:
+    """The classes of the method's own that became class `id` of the result; none if it knows no such class."""
+    from lithoscope.labels.predict import mapping_of
+
+    became = mapping_of(result.record)
+    return [own for own in method.classes_.ids if became.get(own, own if not became else 0) == id]
+
+
 class Memberships:
     """The scores of one class as an array (z, y, x) of bytes, 255 for certain, computed when it is read; 0 outside the field of view."""
 
@@ -43,12 +51,12 @@ class Memberships:
         window = scan.window if image is None else GreyValues(scan, image).histogram().window()
         self._work = BlockWork(scan, method, share.piece, window, image)
         self._box = result.box
-        self._column = method.classes_.ids.index(id)
+        self._columns = [method.classes_.ids.index(own) for own in own_classes(result, method, id)]
 
     def __getitem__(self, key: tuple[slice, slice, slice]) -> npt.NDArray[Any]:
         starts, stops = zip(*(part.indices(n)[:2] for part, n in zip(key, self.shape, strict=True)), strict=True)
         box = Box(starts, stops)
-        found = self._work.scores(box, self._column)
+        found = self._work.scores(box, self._columns)
         made = box.intersect(self._box)
         if made != box:
             kept = np.zeros_like(found)

@@ -149,13 +149,13 @@ def export(
 
 
 def _score_jobs(scan: "Scan", result: "Result", classes: ClassTable, target: Path, only: Sequence[str]) -> list[Job]:
-    from lithoscope.export.memberships import Memberships, method_of
+    from lithoscope.export.memberships import Memberships, method_of, own_classes
 
     kind, target = kind_of(target)
     if kind == "stl":
         raise InputError(f"{target.name}: a mesh is of labels, not of scores; leave out --scores")
     method = method_of(scan, result)
-    chosen = [c for c in chosen_classes(classes, only) if c.id in method.classes_]
+    chosen = [c for c in chosen_classes(classes, only) if own_classes(result, method, c.id)]
     numbers = Values(np.arange(256, dtype=np.uint8))
     alone = ALL not in [word.casefold() for word in only]
     return [

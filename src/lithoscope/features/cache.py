@@ -69,6 +69,9 @@ class FeatureCache:
         self._remember((folder, name), half)
         if self.problem is not None or self.limit <= 0:
             return
+        if not self.folder.parent.is_dir():
+            self.problem = f"features are not kept: {self.folder.parent} is gone"
+            return
         path = self._path(folder, name)
         partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
         try:

@@ -5,7 +5,7 @@ Importing this package fills the registry; nothing heavier than numpy is loaded 
 
 from lithoscope.filtering import bilateral, cupping, gaussian, median, nlm, normalise, rings
 from lithoscope.filtering.base import REGISTRY, Filter, Piece, image_filter
-from lithoscope.filtering.preview import preview
+from lithoscope.filtering.preview import Previewer, preview
 from lithoscope.filtering.run import filter_image
 from lithoscope.filtering.survey import Survey
 
@@ -13,6 +13,7 @@ __all__ = [
     "REGISTRY",
     "Filter",
     "Piece",
+    "Previewer",
     "Survey",
     "bilateral",
     "cupping",

@@ -53,6 +53,8 @@ class Filter(ABC):
     """What the docks call it."""
     summary: ClassVar[str]
     """One line of what it does and when to use it."""
+    by_slice: ClassVar[bool] = False
+    """Whether `fit` judges each of the slices by itself, so that it must look at all that are to be answered for."""
 
     def fit(self, survey: Survey, z: range, *, report: Report = silent) -> Self:
         """A copy that knows what it must of the scan to answer for the slices `z`, with every open setting chosen."""

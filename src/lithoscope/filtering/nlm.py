@@ -78,7 +78,7 @@ class NonLocalMeans(SpatialFilter):
     def piece(self) -> Triple:
         if self.device != "cpu":
             return (128, 256, 256)
-        return (16, 48, 96) if self.dimensions == 3 else (1, 256, 256)
+        return (16, 96, 96) if self.dimensions == 3 else (1, 256, 256)
 
     def apply(self, piece: Piece) -> npt.NDArray[Any]:
         assert self.values_ is not None

@@ -39,6 +39,7 @@ class Normalise(Filter):
     name: ClassVar[str] = "normalise"
     title: ClassVar[str] = "Slice-to-slice normalisation"
     summary: ClassVar[str] = "Takes away that some slices are brighter or of more contrast than others."
+    by_slice: ClassVar[bool] = True
 
     by: Literal["neighbours", "levels"] = parameter("neighbours", "Compare a slice with its neighbours, or its two phases with the scan's")
     reach: int = parameter(

@@ -85,6 +85,7 @@ def _sums(work: Any, v: Any, guide: Any, mask: Any, shape: tuple[int, ...], like
     total = v + np.float32(0)
     weight = work.ones_like(v) if mask is None else mask + np.float32(0)
     spare = [work.empty_like(v) for _ in range(4)]
+    free = np.float32(like.free) if work is np else v.new_tensor(like.free)
     for offset in like.offsets():
         far = sum(d * s for d, s in zip(offset, strides, strict=True))
         start = first - far - around
@@ -95,9 +96,10 @@ def _sums(work: Any, v: Any, guide: Any, mask: Any, shape: tuple[int, ...], like
         w = _box_sum(work, spare[:3], size, like.patch, strides)
         n = len(w)
         if like.free:
-            work.subtract(w, np.float32(like.free), out=w)
-            work.clip(w, 0, None, out=w)
-        work.negative(w, out=w)
+            work.subtract(free, w, out=w)
+            work.clip(w, None, 0, out=w)
+        else:
+            work.negative(w, out=w)
         work.exp(w, out=w)
         if like.factor is not None:
             work.multiply(w, np.float32(like.factor(offset)), out=w)

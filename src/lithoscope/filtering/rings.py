@@ -47,6 +47,7 @@ class Rings(Filter):
     name: ClassVar[str] = "rings"
     title: ClassVar[str] = "Ring removal"
     summary: ClassVar[str] = "Takes away rings around the rotation axis, plane by plane."
+    by_slice: ClassVar[bool] = True
 
     centre_y: float | None = parameter(None, "The rotation axis along y; the middle of the field of view if not given", unit="voxels")
     centre_x: float | None = parameter(None, "The rotation axis along x; the middle of the field of view if not given", unit="voxels")

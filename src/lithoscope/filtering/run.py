@@ -10,28 +10,23 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, fields, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import zarr
 
 from lithoscope.errors import InputError, LithoscopeError, MissingError, ResourceError, TakenError
 from lithoscope.filtering.base import Filter, Piece
 from lithoscope.filtering.device import resolved
+from lithoscope.filtering.image_writer import ImageWriter, begun
 from lithoscope.filtering.survey import Survey
 from lithoscope.job import Cancelled, Progress, Report, silent
 from lithoscope.parameters import settings
 from lithoscope.record import RunRecord
-from lithoscope.volume import ome
 from lithoscope.volume.blocks import blocks, read
 from lithoscope.volume.box import Box, Triple
-from lithoscope.volume.images import filtered_image, images_folder
-from lithoscope.volume.pyramid import coarser, level_factors, level_steps, reduce_image
+from lithoscope.volume.images import filtered_image
 from lithoscope.volume.scan import Scan
-from lithoscope.volume.sidecar import SCHEMA
-from lithoscope.volume.store import create_levels, storage_errors
 
 MEMORY = 1 << 30
 """What the blocks in work may take together, unless told otherwise (bytes)."""
@@ -50,6 +45,7 @@ def filter_image(
     *,
     image: str | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     memory: int = MEMORY,
     device: str = "cpu",
     report: Report = silent,
@@ -57,37 +53,53 @@ def filter_image(
     """Make the filtered image `name` of the scan, or of another filtered image of it; answers with the run record.
 
     It has the scan's dtype, levels and voxels. What lies outside the field of view, and what is not a number, stays as it is.
+    A cancelled or killed run is taken up with `resume`, and ends with the bytes of one that was never stopped.
     """
     start = time.perf_counter()
-    final = _free(scan, name, image, overwrite=overwrite)
+    _check_free(scan, name, image, overwrite=overwrite)
+    known = begun(scan, name) if resume else None
+    if resume and known is None:
+        raise MissingError(f"{scan.name} has no unfinished image {name} to resume; leave out --resume to begin it")
     survey = Survey(scan, image)
+    dtype = np.dtype(survey.array.dtype)
     chosen = placed(chosen, device)
     device = getattr(chosen, "device", "cpu")
     fitted = chosen.fit(survey, range(scan.shape[0]), report=report)
-    share = allot(scan, fitted, np.dtype(survey.array.dtype).itemsize, memory, device)
-    _check_room(scan, np.dtype(survey.array.dtype).itemsize, share.bytes)
-    source = _source(scan, image, survey)
     learnt, notes = fitted.learnt(), fitted.notes()
-    record = RunRecord("filter", fitted.name, settings(fitted), source, device=device, output=name, learnt=learnt, notes=notes)
-    draft = final.with_name(f"{name}.partial")
+    record = RunRecord("filter", fitted.name, settings(fitted), _source(scan, image, survey), device=device, output=name)
+    record = replace(record, learnt=learnt, notes=notes)
+    if known is not None:
+        _check_same(known, record)
+        record = known
+    share = allot(scan, fitted, dtype.itemsize, memory, device)
+    _check_room(scan, dtype.itemsize, share.bytes)
+    writer = ImageWriter(scan, name, record)
     try:
-        with storage_errors(draft):
-            shutil.rmtree(draft, ignore_errors=True)
-            draft.mkdir(parents=True)
-        levels = create_levels(draft, scan.layout, survey.array.dtype, "image")
-        _run(BlockFilter(survey, fitted, share), levels, draft, report)
-        record = replace(record, seconds=round(time.perf_counter() - start, 3))
-        own = {"schema": SCHEMA, "uuid": scan.uuid, "record": record.to_json()}
-        with storage_errors(draft):
-            attributes = {"ome": ome.attributes(name, level_factors(scan.shape), scan.voxel), "lithoscope": own}
-            zarr.open_group(str(draft), mode="a", zarr_format=3).attrs.update(attributes)
-        ome.validate(draft)
-        _put_in_place(draft, final)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+        if known is None:
+            writer.begin(dtype)
+        else:
+            writer.go_on()
+        _run(BlockFilter(survey, fitted, share), writer, report)
+        writer.finish(replace(record, seconds=round(record.seconds + time.perf_counter() - start, 3)))
+    finally:
+        writer.close()
     filtered_image(scan, name).count(report)
-    return record
+    return writer.record
+
+
+SAME = ("content_hash", "image", "image_run", "field_of_view")
+"""What of its source a run must have in common with the one that it takes up."""
+
+
+def _check_same(begun: RunRecord, now: RunRecord) -> None:
+    """Refuse to go on with a run that was begun otherwise."""
+    wanted, had = (
+        {"method": record.method, **record.parameters, **{key: record.source.get(key) for key in SAME}, "device": record.device}
+        for record in (now, begun)
+    )
+    other = [f"{key}={had.get(key)} then, {value} now" for key, value in wanted.items() if had.get(key) != value]
+    if other:
+        raise InputError(f"the unfinished image was begun otherwise: {'; '.join(other)}; resume it as it was, or leave out --resume")
 
 
 def placed(chosen: Filter, device: str) -> Filter:
@@ -151,20 +163,26 @@ class BlockFilter:
     fitted: Filter
     share: Allotment
 
-    def __call__(self, box: Box, check: Callable[[], None] = lambda: None) -> npt.NDArray[Any]:
-        """The filtered values (z, y, x) of `box`, in the dtype of the image."""
+    def __call__(self, box: Box, check: Callable[[], None] = lambda: None, threads: int = 1) -> npt.NDArray[Any]:
+        """The filtered values (z, y, x) of `box`, in the dtype of the image, several pieces at once."""
         scan, halo = self.survey.scan, self.fitted.halo()
         if not scan.path.exists():
             # Missing chunks read as zeros, so a scan that is gone would be filtered as if it were empty.
             raise MissingError(f"the scan {scan.path} is gone; put it back and filter again")
         found = np.empty(box.shape, self.survey.array.dtype)
-        for region in blocks(box, self.share.region):
-            grown = region.grow(halo)
-            image = read(self.survey.array, grown)
-            for part in blocks(region, self.share.piece):
-                check()
-                around = part.grow(halo)
-                found[part.within(box).slices] = self._answer(Piece(image[around.within(grown).slices], around, part))
+        with ThreadPoolExecutor(threads, thread_name_prefix="piece") as pool:
+            for region in blocks(box, self.share.region):
+                grown = region.grow(halo)
+                image = read(self.survey.array, grown)
+
+                def one(part: Box, grown: Box = grown, image: npt.NDArray[Any] = image) -> None:
+                    check()
+                    around = part.grow(halo)
+                    found[part.within(box).slices] = self._answer(Piece(image[around.within(grown).slices], around, part))
+
+                parts = blocks(region, self.share.piece)
+                for _ in pool.map(one, parts) if threads > 1 else map(one, parts):
+                    pass
         return found
 
     def _answer(self, piece: Piece) -> npt.NDArray[Any]:
@@ -201,15 +219,21 @@ def native(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     return found
 
 
-def _run(work: BlockFilter, levels: list[zarr.Array[Any]], draft: Path, report: Report) -> None:
-    """Do all blocks, several at a time, each read, filtered and written by one thread."""
-    scan = work.survey.scan
-    todo = blocks(scan.box, scan.shard)
-    steps, factors = level_steps(scan.shape), level_factors(scan.shape)
+def _run(work: BlockFilter, writer: ImageWriter, report: Report) -> None:
+    """Do all blocks that are not finished, several at a time, each read, filtered and written by one thread.
+
+    Where there are fewer blocks than threads, several work on one block.
+    """
+    todo = writer.todo()
     waiting = iter(todo)
-    stop, pieces = threading.Event(), 0
-    total = sum(-(-b.size // int(np.prod(work.share.piece))) for b in todo)
+    stop = threading.Event()
+    size = int(np.prod(work.share.piece))
+    every = blocks(work.survey.scan.box, work.survey.scan.shard)
+    total = sum(-(-box.size // size) for box in every)
+    pieces = sum(-(-every[number].size // size) for number in writer.finished)
     message = f"filtering with {work.fitted.name}"
+    workers = max(1, min(work.share.workers, len(todo)))
+    threads = max(1, work.share.workers // workers)
 
     def check() -> None:
         nonlocal pieces
@@ -217,22 +241,18 @@ def _run(work: BlockFilter, levels: list[zarr.Array[Any]], draft: Path, report: 
             raise Cancelled
         pieces += 1
 
-    def one(block: Box) -> None:
-        part = work(block, check)
-        with storage_errors(draft):
-            for array, step, factor in zip(levels, steps, factors, strict=True):
-                part = part if step == (1, 1, 1) else reduce_image(part, step)
-                array[coarser(block, factor).slices] = part
+    def one(number: int, block: Box) -> None:
+        writer.write(number, block, work(block, check, threads))
 
-    with ThreadPoolExecutor(work.share.workers, thread_name_prefix="filter") as pool:
-        running: set[Future[None]] = {pool.submit(one, block) for block in islice(waiting, work.share.workers)}
+    with ThreadPoolExecutor(workers, thread_name_prefix="filter") as pool:
+        running: set[Future[None]] = {pool.submit(one, *block) for block in islice(waiting, workers)}
         try:
-            report(Progress(0, total, message))
+            report(Progress(min(pieces, total), total, message))
             while running:
                 ended, running = wait(running, HEARTBEAT, FIRST_COMPLETED)
                 for future in ended:
                     future.result()
-                    running |= {pool.submit(one, block) for block in islice(waiting, 1)}
+                    running |= {pool.submit(one, *block) for block in islice(waiting, 1)}
                 report(Progress(min(pieces, total), total, message))
         except BaseException:
             stop.set()
@@ -256,8 +276,8 @@ def _source(scan: Scan, image: str | None, survey: Survey) -> dict[str, Any]:
     }
 
 
-def _free(scan: Scan, name: str, image: str | None, *, overwrite: bool) -> Path:
-    """Where the image is to lie, once its name is known to be good and free."""
+def _check_free(scan: Scan, name: str, image: str | None, *, overwrite: bool) -> None:
+    """Refuse a name that is not good or not free."""
     if scan.readonly:
         raise InputError(f"{scan.path} was opened read-only; open it for writing to filter it")
     if not name or name != name.strip() or name.startswith(".") or name.endswith(".partial") or set(name) & set('/\\:*?"<>|\0'):
@@ -269,18 +289,6 @@ def _free(scan: Scan, name: str, image: str | None, *, overwrite: bool) -> Path:
         raise TakenError(f"{scan.name} has an image {taken[name.casefold()]} already; choose another name, or overwrite it: --overwrite")
     if name == image:
         raise InputError(f"the image {name} cannot be made of itself; choose another name")
-    return images_folder(scan) / name
-
-
-def _put_in_place(draft: Path, final: Path) -> None:
-    """Give the draft its name in one step."""
-    old = final.with_name(f".{final.name}.replaced")
-    with storage_errors(final):
-        shutil.rmtree(old, ignore_errors=True)
-        if final.exists():
-            final.rename(old)
-        draft.rename(final)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _check_room(scan: Scan, itemsize: int, memory: int) -> None:

@@ -3,7 +3,7 @@
 `BlockWork` is picklable and keeps no state, so that a thread, the worker process or a cluster can do any block in any order.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,8 +69,8 @@ class BlockWork:
             table[own] = id
         return table
 
-    def scores(self, box: Box, column: int) -> npt.NDArray[np.uint8]:
-        """How likely the class of this column is over `box`, (z, y, x) in bytes: 255 for certain, 0 outside the field of view."""
+    def scores(self, box: Box, columns: Sequence[int]) -> npt.NDArray[np.uint8]:
+        """How likely the classes of these columns are, together, over `box`, (z, y, x) in bytes: 255 for certain, 0 outside the view."""
         halo = self.halo
         found = np.zeros(box.shape, np.uint8)
         for part in blocks(box, self.piece):
@@ -80,7 +80,7 @@ class BlockWork:
             block = Block(
                 image=image, core=place, window=self.window, origin=grown.start, inside=inside, voxel=self.scan.voxel, tokens=self.tokens
             )  # fmt: skip
-            scores = np.nan_to_num(self.method.scores(block)[column][place])
+            scores = np.nan_to_num(self.method.scores(block)[columns].sum(axis=0)[place])
             found[part.within(box).slices] = np.round(scores * 255) * (True if inside is None else inside[place])
         return found
 

@@ -32,7 +32,8 @@ def load_classes(scan: "Scan") -> ClassTable:
 
 
 def save_classes(scan: "Scan", table: ClassTable) -> None:
-    """Keep the classes of a scan, in one step."""
+    """Keep the classes of a scan, in one step; raises `MissingError` when it was deleted."""
+    scan.check_present()
     write_json(scan.sidecar / _NAME, {"schema": SCHEMA, **table.to_json()})
 
 

@@ -3,8 +3,9 @@
 An `Edit` is one `write` of strokes or corrections, so that each is journalled and undone as one. Nothing here knows a window.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from lithoscope.errors import InputError
 from lithoscope.labels.cleaning.morphology import Ball
 from lithoscope.labels.editable import EditableArray
+from lithoscope.labels.fence import Fence
 from lithoscope.volume.blocks import Array3D, read
 from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.voxel import UNITS_UM, Voxel, unit_named
@@ -65,22 +67,9 @@ def replace_axis(box: Box, axis: int, start: int, stop: int) -> Box:
     return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
 
 
-def restricted(
-    edit: Edit,
-    *,
-    grey: Array3D | None = None,
-    between: tuple[float, float] | None = None,
-    labels: EditableArray | None = None,
-    over: Collection[int] | None = None,
-) -> Edit:
-    """The edit where grey lies within `between`, both ends included, and the label is one of `over`, as far as these are given."""
-    mask = edit.mask
-    if between is not None and grey is not None:
-        values = read(grey, edit.box)
-        mask = mask & (values >= between[0]) & (values <= between[1])
-    if over is not None and labels is not None:
-        mask = mask & np.isin(labels.read(edit.box), sorted(over))
-    return replace(edit, mask=mask)
+def restricted(edit: Edit, labels: EditableArray, fence: Fence | None) -> Edit:
+    """The edit where the fence lets a brush paint."""
+    return edit if fence is None else replace(edit, mask=fence.within(labels, edit.box, edit.mask))
 
 
 def ball(centre: Sequence[float], radius: float, shape: Triple, value: int, *, voxel: Voxel | None = None, unit: str | None = None) -> Edit:
@@ -193,6 +182,12 @@ def grown(grey: Array3D, at: Triple, tolerance: float, value: int, *, plane: Pla
     return tightened(Edit(box, (numbers == numbers[place]) & alike, value))
 
 
+class Readable(Protocol):
+    """Labels that are read in boxes."""
+
+    def read(self, box: Box) -> npt.NDArray[np.integer[Any]]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Pointed:
     """What is under the cursor: its label, and how many voxels of it hang together there; `more` when they reach farther than was seen."""
@@ -202,12 +197,12 @@ class Pointed:
     more: bool
 
 
-def pointed_at(labels: EditableArray, at: Triple, shape: Triple, *, reach: int = 48) -> Pointed:
+def pointed_at(labels: Readable, at: Triple, shape: Triple, *, reach: int = 48) -> Pointed:
     """The label at a voxel, and the size of what it belongs to within `reach` voxels."""
     import cc3d
 
     box = Box(at, (at[0] + 1, at[1] + 1, at[2] + 1)).grow((reach, reach, reach)).intersect(Box.whole(shape))
-    block: Labels = labels.read(box)
+    block = labels.read(box)
     place = tuple(a - b for a, b in zip(at, box.start, strict=True))
     label = int(block[place])
     if not label:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lithoscope.errors import InputError
 from lithoscope.labels.changes import Labels, Mask
+from lithoscope.labels.fence import Fence, painted_through
 from lithoscope.volume.box import Box, Triple
 
 _PIECE = 128
@@ -24,6 +25,8 @@ class EditableArray(ABC):
     dtype = np.dtype(np.uint8)
     ndim = 3
     shape: Triple
+    fence: Fence | None = None
+    """Where painting by index takes; `write` heeds none."""
 
     @abstractmethod
     def read(self, box: Box) -> Labels:
@@ -74,7 +77,7 @@ class EditableArray(ABC):
                 return
             whole = all(i == slice(None) for i in inner)
             if whole and labels.ndim:
-                self.write(box, None, np.broadcast_to(labels, box.shape))
+                painted_through(self.fence, self, box, None, np.broadcast_to(labels, box.shape))
                 return
             region, mask = np.zeros(box.shape, np.uint8) if labels.ndim else labels, None
             if not whole:
@@ -82,7 +85,7 @@ class EditableArray(ABC):
                 mask[inner] = True
             if labels.ndim:
                 region[inner] = labels
-            self.write(box, mask, region)
+            painted_through(self.fence, self, box, mask, region)
             return
         points = _points(key, self.shape)
         values = np.broadcast_to(labels, points[0].shape).reshape(-1)
@@ -91,7 +94,7 @@ class EditableArray(ABC):
                 region, mask = np.zeros(box.shape, np.uint8), np.zeros(box.shape, bool)
                 region[inside] = values[chosen]
                 mask[inside] = True
-                self.write(box, mask, region)
+                painted_through(self.fence, self, box, mask, region)
 
 
 def as_labels(value: npt.ArrayLike) -> Labels:

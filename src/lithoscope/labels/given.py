@@ -104,9 +104,12 @@ def contents(scan: "Scan", given: GivenLabels, *, depth: int, report: Report = s
 
 
 @contextmanager
-def open_given(scan: "Scan", where: str | Path) -> Iterator[GivenLabels]:
-    """The labels at a path, or under a name in the scan (a result as corrected, or "strokes"), of the scan's own shape."""
-    planes = _opened(scan, where)
+def open_given(scan: "Scan", where: str | Path, *, channel: int | None = None, dataset: str | None = None) -> Iterator[GivenLabels]:
+    """The labels at a path, or under a name in the scan (a result as corrected, or "strokes"), of the scan's own shape.
+
+    Of a file that holds several, `channel` and `dataset` say which, as for the import of a scan.
+    """
+    planes = _opened(scan, where, channel, dataset)
     name = Path(where).name
     try:
         if planes.shape != scan.shape:
@@ -117,7 +120,7 @@ def open_given(scan: "Scan", where: str | Path) -> Iterator[GivenLabels]:
         planes.close()
 
 
-def _opened(scan: "Scan", where: str | Path) -> Planes:
+def _opened(scan: "Scan", where: str | Path, channel: int | None, dataset: str | None) -> Planes:
     text = str(where)
     if text == STROKES and not Path(text).exists():
         return _Painted(strokes(scan, readonly=True))
@@ -127,10 +130,10 @@ def _opened(scan: "Scan", where: str | Path) -> Planes:
     if not path.exists() and split(path) is None:
         store = next((p for p in path.parents if p.name and p.is_dir() and ((p / "zarr.json").exists() or (p / ".zgroup").exists())), None)
         if store is not None:
-            return open_source(store, dataset=path.relative_to(store).as_posix())
+            return open_source(store, dataset=path.relative_to(store).as_posix(), channel=channel)
         known = ", ".join(scan.results()) or "none yet"
         raise MissingError(f"there is no file {text}, and {scan.name} has no result of that name; its results are {known}")
-    return open_source(path)
+    return open_source(path, channel=channel, dataset=dataset, classes=True)
 
 
 class _Painted:

@@ -51,20 +51,26 @@ def import_labels(
     name: str,
     *,
     value_map: Mapping[int, int] | None = None,
+    names: Mapping[int, str] | None = None,
+    porosity: Mapping[int, float] | None = None,
+    channel: int | None = None,
+    dataset: str | None = None,
     kind: str = "result",
     overwrite: bool = False,
     report: Report = silent,
 ) -> RunRecord:
     """Take up the labels in `file` as the result `name`, as a truth of that name, or among the scan's strokes (0 = nobody said).
 
-    `file` is a TIFF, a folder of slices, an array in a Zarr or a name in the scan. It is read plane by plane, twice.
+    `file` is a TIFF, a folder of slices, an array in a Zarr or a name in the scan. It is read plane by plane, twice. `names` and
+    `porosity` say what each class is called and how much of it is pore; without them, as the scan has it, or by the name.
     """
     if kind not in KINDS:
         raise InputError(f"labels are imported as result, strokes or truth, not as {kind!r}")
     depth = scan.shard[0]
-    with given_classes(scan, file, value_map, kind=kind, report=report) as labels:
+    with given_classes(scan, file, value_map, kind=kind, channel=channel, dataset=dataset, report=report) as labels:
         given, classes = labels.given, labels.classes
-        table = _table(load_classes(scan), set(classes.values()) - {0})
+        known = load_classes(scan)
+        table = described(_table(known, set(classes.values()) - {0}), names or {}, porosity or {})
         record = RunRecord(
             kind="import" if kind == "result" else kind,
             method="import",
@@ -76,7 +82,7 @@ def import_labels(
         )
         if kind == "strokes":
             _to_strokes(scan, labels, depth, report)
-            save_classes(scan, _merged(load_classes(scan), table))
+            save_classes(scan, _merged(known, table))
         else:
             _to_result(scan, name, record, table, labels, depth, report, overwrite=overwrite)
     return record
@@ -84,10 +90,17 @@ def import_labels(
 
 @contextmanager
 def given_classes(
-    scan: "Scan", where: str | Path, value_map: Mapping[int, int] | None = None, *, kind: str = "truth", report: Report = silent
+    scan: "Scan",
+    where: str | Path,
+    value_map: Mapping[int, int] | None = None,
+    *,
+    kind: str = "truth",
+    channel: int | None = None,
+    dataset: str | None = None,
+    report: Report = silent,
 ) -> Iterator[AsClasses]:
     """Labels at a path or under a name in the scan as an array (z, y, x) of classes, checked as `import_labels` checks them."""
-    with open_given(scan, where) as given:
+    with open_given(scan, where, channel=channel, dataset=dataset) as given:
         found = contents(scan, given, depth=scan.shard[0], report=report)
         yield AsClasses(given, classes_of(given.name, found, value_map, kind=kind), found.digest)
 
@@ -138,8 +151,17 @@ def _table(known: ClassTable, ids: set[int]) -> ClassTable:
     return ClassTable.of([c for c in known if c.id in ids] + made)
 
 
+def described(table: ClassTable, names: Mapping[int, str], porosity: Mapping[int, float]) -> ClassTable:
+    """The classes with these names and porosities."""
+    for id, name in names.items():
+        table = table.change(id, name=name)
+    for id, share in porosity.items():
+        table = table.change(id, porosity=share)
+    return table
+
+
 def _merged(known: ClassTable, more: ClassTable) -> ClassTable:
-    return ClassTable.of([*known, *(c for c in more if c.id not in known)], last=known.last)
+    return ClassTable.of([*(c for c in known if c.id not in more), *more], last=known.last)
 
 
 def _to_result(

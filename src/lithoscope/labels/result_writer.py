@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from lithoscope.classes import ClassTable
 from lithoscope.errors import TakenError
-from lithoscope.labels.lock import WriterLock
 from lithoscope.record import RunRecord
 from lithoscope.volume import ome
 from lithoscope.volume.box import Box, Triple
+from lithoscope.volume.lock import WriterLock
 from lithoscope.volume.pyramid import level_factors
 from lithoscope.volume.store import create_levels, open_array, storage_errors
 
@@ -177,6 +177,14 @@ def write_attributes(group: Path, attributes: dict[str, Any]) -> None:
 
     with storage_errors(group):
         zarr.open_group(str(group), mode="a", zarr_format=3).attrs.update(attributes)
+
+
+def describe_classes(scan: "Scan", name: str, path: Path, classes: ClassTable) -> None:
+    """Write other names, colours and porosities of a finished result's classes into its metadata."""
+    import zarr
+
+    own: Any = zarr.open_group(str(path), mode="r").attrs.asdict()["lithoscope"]
+    write_attributes(path, {"ome": _ome(scan, name, classes), "lithoscope": {**own, "classes": classes.to_json()}})
 
 
 def list_in_group(scan: "Scan") -> None:

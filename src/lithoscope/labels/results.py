@@ -1,6 +1,7 @@
 """The results of a scan: OME-Zarr label images, each with its run record and its class table. Never painted in."""
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import zarr
 
 from lithoscope.classes import ClassTable
-from lithoscope.errors import InputError, MissingError, NewerSchemaError, TakenError, UnreadableError
+from lithoscope.errors import InputError, LithoscopeError, MissingError, NewerSchemaError, TakenError, UnreadableError
 from lithoscope.labels.result_writer import PARTIAL, SCHEMA, ResultWriter, check_not_in_use, covered, list_in_group, replaced
 from lithoscope.record import RunRecord
 from lithoscope.volume.box import Box, Triple
@@ -76,6 +77,7 @@ def create(
 ) -> ResultWriter:
     """A new result of this name; what a killed run left under it is dropped. Classes are uint8, numbered grains uint32."""
     check_name(name)
+    scan.check_present()
     _mend(scan, name)
     same = [other for other in scan.results() if other.casefold() == name.casefold()]
     if same and (not overwrite or same != [name]):
@@ -101,6 +103,17 @@ def resume(scan: "Scan", name: str) -> ResultWriter | None:
 def results(scan: "Scan") -> list[str]:
     """The names of the finished results."""
     return list(scan.results())
+
+
+def unfinished(scan: "Scan") -> dict[str, RunRecord]:
+    """The runs that were ended before they were done, by the name of their result; those that a program is at are left out."""
+    found = {}
+    for place in sorted(scan.labels_folder.glob(f"*{PARTIAL}")):
+        with suppress(LithoscopeError, KeyError, TypeError, ValueError):
+            record = RunRecord.from_json(_attributes(place)["lithoscope"]["record"])
+            check_not_in_use(place, place.name)
+            found[place.name.removesuffix(PARTIAL)] = record
+    return found
 
 
 def open_result(scan: "Scan", name: str) -> Result:
@@ -149,7 +162,16 @@ def rename(scan: "Scan", old: str, new: str) -> None:
 
 
 def delete(scan: "Scan", name: str) -> None:
-    """Remove a result and the corrections of it."""
+    """Remove a result and the corrections of it, or a run of that name that was ended before it was done."""
+    partial = scan.labels_folder / (check_name(name) + PARTIAL)
+    if name not in scan.results() and partial.exists():
+        check_not_in_use(partial, f"the unfinished result {name} of {scan.name}")
+        record = unfinished(scan).get(name)
+        with storage_errors(partial):
+            shutil.rmtree(partial)
+            if record is not None:
+                shutil.rmtree(scan.sidecar / "runs" / record.uuid, ignore_errors=True)
+        return
     result = open_result(scan, name)
     path, corrections = result.path, corrections_folder(scan, name)
     gone = replaced(path).with_suffix(".deleted")

@@ -16,8 +16,8 @@ from lithoscope.labels.chunks import MEMORY, SparseChunks, chunk_box
 from lithoscope.labels.editable import EditableArray, as_labels
 from lithoscope.labels.history import History, Stroke
 from lithoscope.labels.journal import Entry, Journal, Kind
-from lithoscope.labels.lock import WriterLock
 from lithoscope.volume.box import Box, Triple
+from lithoscope.volume.lock import WriterLock
 
 FLUSH_SECONDS = 0.25
 _RETRY_SECONDS = 1.0

@@ -44,7 +44,7 @@ def teach(
             scores = {"held_out": score(method, holding)}
     if method.refitted or "mean_iou" not in scores.get("held_out", {}):
         method = method.fit(samples, report=report)
-    return method, Lesson(scores, {f"strokes on {t.scan.name}": t.painted.digest() for t in taught}, notes)
+    return method, Lesson(scores, {f"strokes on {t.scan.name}": t.painted.digest() for t in taught}, notes, *as_named(method, classes))
 
 
 def taught_by(
@@ -90,6 +90,18 @@ def merged(table: ClassTable, more: ClassTable) -> tuple[ClassTable, dict[int, i
         table = ClassTable.of([*table, Class(free, c.name, c.colour, c.porosity)])
         ids[c.id] = free
     return table, ids
+
+
+def as_named(method: Segmenter, classes: ClassTable) -> tuple[ClassTable | None, dict[int, int]]:
+    """The classes of a result, as they are in `classes`, and which of them each of the method's own is; nothing where they are the same.
+
+    A method numbers what it learns 1…n; what people painted keeps its id. Classes are the same if their names are; those that
+    `classes` lacks get ids that are free in it.
+    """
+    table, ids = merged(classes, method.classes_)
+    if all(own == id for own, id in ids.items()) and all(c == table[c.id] for c in method.classes_):
+        return None, {}
+    return ClassTable.of([c for c in table if c.id in ids.values()]), ids
 
 
 def matched(model: ClassTable, scan: ClassTable) -> str:

@@ -43,6 +43,10 @@ class Metadata:
                 return found
         return None
 
+    def says(self, column: str) -> bool:
+        """Whether any row says anything in this column."""
+        return any(row.get(column) is not None for row in self.rows.values())
+
     def check(self, column: str) -> None:
         """Raise `MissingError` when there is no such column."""
         if column not in self.columns:

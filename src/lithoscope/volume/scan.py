@@ -162,6 +162,11 @@ class Scan:
         """The part that was measured, or None for all of it."""
         return fov.from_json(self._state.get("field_of_view"), self.sidecar)
 
+    @property
+    def knows_field_of_view(self) -> bool:
+        """Whether somebody said what it is, none included: an import does, a scan used in place comes without."""
+        return "field_of_view" in self._state
+
     def inside(self, box: Box) -> npt.NDArray[np.bool_] | None:
         """Which voxels of `box` lie in the field of view, or None when all do; reflected beyond the faces, as the image is read."""
         if self.field_of_view is None:
@@ -246,6 +251,7 @@ class Scan:
         """Change the voxel size or the field of view ("auto", "none", "cylinder:…", a mask's path); the latter counts again."""
         if self.readonly:
             raise InputError(f"{self.path} was opened read-only; open it for writing to change it")
+        self.check_present()
         if not isinstance(voxel, _Kept):
             self._set_voxel(voxel)
         if not isinstance(field_of_view, _Kept):

@@ -1,6 +1,19 @@
 """The words of the command line: its commands, options and help, a file a group. What they do is in `commands`."""
 
-from lithoscope.cli.app import backbones, cleaning, explaining, images, judging, learning, machine, results, retrieval, scans, segmenting
+from lithoscope.cli.app import (
+    backbones,
+    cleaning,
+    explaining,
+    images,
+    judging,
+    learning,
+    library,
+    machine,
+    results,
+    retrieval,
+    scans,
+    segmenting,
+)
 from lithoscope.cli.app.root import app
 
 __all__ = [
@@ -11,6 +24,7 @@ __all__ = [
     "images",
     "judging",
     "learning",
+    "library",
     "machine",
     "results",
     "retrieval",

@@ -21,6 +21,7 @@ def filter_(
     set: Many = None,
     image: str | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    resume: bool = False,
     overwrite: bool = False,
     common: Common = COMMON,
 ) -> None:
@@ -40,6 +41,8 @@ def filter_(
         Filter this filtered image of the scan instead of the scan itself.
     device
         Where to compute; nlm and bilateral can use a GPU.
+    resume
+        Go on with the run of this image that was stopped; it ends with the bytes of one that never was.
     overwrite
         Replace an image of that name.
     """

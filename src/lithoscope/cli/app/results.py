@@ -17,7 +17,11 @@ def labels_import(
     /,
     *,
     map: Many = None,
+    names: Many = None,
+    porosity: Many = None,
     as_: Annotated[Literal["result", "strokes", "truth"], Parameter(name="--as")] = "result",
+    channel: int | None = None,
+    dataset: str | None = None,
     overwrite: bool = False,
     common: Common = COMMON,
 ) -> None:
@@ -33,8 +37,16 @@ def labels_import(
         The name they get.
     map
         Which class each value is, such as 0=1 255=2.
+    names
+        What each class is called, such as 1=pore 2=clay; as the scan calls it if not given.
+    porosity
+        How much of each class is pore, from 0 to 1, such as 1=1 2=0.3; by the name if not given: a pore, void or air is all pore.
     as_
         A result, the truth to compare with, or strokes to learn from.
+    channel
+        Of an image of several channels, the one that holds the labels, counted from 0.
+    dataset
+        Of a file that holds several datasets, the one with the labels.
     overwrite
         Replace labels of that name.
     """
@@ -44,8 +56,31 @@ def labels_import(
 
 @labels.command(name="list")
 def labels_list(scan: str, /, *, common: Common = COMMON) -> None:
-    """List the results of a scan."""
+    """List the results of a scan, and the runs that were ended before they were done."""
     run("labels_list", text.labels, common, scan=scan)
+
+
+@labels.command(name="classes")
+def labels_classes(
+    scan: str,
+    result: str | None = None,
+    /,
+    *,
+    set: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    common: Common = COMMON,
+) -> None:
+    """List the classes of a scan or of a result, or change their names, colours and porosities.
+
+    Parameters
+    ----------
+    scan
+        The scan.
+    result
+        The name of a result; without it, the classes that are painted with.
+    set
+        What to change of which class, such as 1:name=pore,porosity=1 or 2:colour=#e69f00; a number that the scan lacks adds a class.
+    """
+    run("labels_classes", text.classes, common, scan=scan, result=result, changes=set)
 
 
 @labels.command(name="rename")
@@ -56,7 +91,7 @@ def labels_rename(scan: str, old: str, new: str, /, *, common: Common = COMMON) 
 
 @labels.command(name="delete")
 def labels_delete(scan: str, name: str, /, *, common: Common = COMMON) -> None:
-    """Delete a result and its corrections."""
+    """Delete a result and its corrections, or a run of that name that was ended before it was done."""
     run("labels_delete", text.labels, common, scan=scan, name=name)
 
 

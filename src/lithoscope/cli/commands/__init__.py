@@ -24,6 +24,7 @@ COMMANDS = {
     "methods": "segmenting:methods",
     "labels_import": "results:labels_import",
     "labels_list": "results:labels_list",
+    "labels_classes": "results:labels_classes",
     "labels_rename": "results:labels_rename",
     "labels_delete": "results:labels_delete",
     "export": "results:export",
@@ -37,6 +38,12 @@ COMMANDS = {
     "separate": "cleaning:separate",
     "explain": "explaining:explain",
     "evaluate_retrieval": "retrieval:evaluate_retrieval",
+    "library_add": "retrieval:library_add",
+    "library_remove": "retrieval:library_remove",
+    "library_embed": "retrieval:library_embed",
+    "library_list": "retrieval:library_list",
+    "library_export": "retrieval:library_export",
+    "search": "retrieval:search",
     "doctor": "machine:doctor",
 }
 """Where each command is, by the name that the worker process knows it by; a file is imported when one of its commands is asked for."""

@@ -17,6 +17,7 @@ def filter_(
     settings: Mapping[str, Any] | None = None,
     image: str | None = None,
     device: str = "auto",
+    resume: bool = False,
     overwrite: bool = False,
     report: Report = silent,
 ) -> Json:
@@ -27,7 +28,8 @@ def filter_(
 
     chosen = configured(image_filter(method), settings or {})
     opened = Scan.open(Path(scan))
-    return filter_image(opened, chosen, output or method, image=image, device=device, overwrite=overwrite, report=report).to_json()
+    record = filter_image(opened, chosen, output or method, image=image, device=device, resume=resume, overwrite=overwrite, report=report)
+    return record.to_json()
 
 
 def filters(*, report: Report = silent) -> Json:

@@ -122,14 +122,18 @@ def loaded(model: Path, scan: Any) -> tuple[Any, Any]:
     """A saved model, and a lesson that says which of the scan's classes each of its own is and how it scored."""
     from lithoscope.labels.classes_file import load_classes
     from lithoscope.labels.predict import Lesson
-    from lithoscope.labels.teaching import matched
+    from lithoscope.labels.teaching import as_named, matched
     from lithoscope.segmenters.saving import load
 
     method = load(model)
     notes = [f"the model {model.name}"]
+    classes, mapping = None, dict[int, int]()
     if method.needs_labels:
-        notes.append(matched(method.classes_, load_classes(scan)))
+        known = load_classes(scan)
+        notes.append(matched(method.classes_, known))
+        classes, mapping = as_named(method, known)
     with suppress(OSError, ValueError, KeyError):
         record = json.loads((model / "record.json").read_text(encoding="utf-8"))
-        return method, Lesson(notes=notes, inputs={"model": record["uuid"]}, scores={"held_out": record["learnt"]["held_out"]})
-    return method, Lesson(notes=notes)
+        inputs, scores = {"model": record["uuid"]}, {"held_out": record["learnt"]["held_out"]}
+        return method, Lesson(scores, inputs, notes, classes, mapping)
+    return method, Lesson(notes=notes, classes=classes, mapping=mapping)

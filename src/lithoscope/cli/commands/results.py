@@ -16,25 +16,42 @@ def labels_import(
     name: str,
     *,
     map: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
+    porosity: Sequence[str] | None = None,
     as_: str = "result",
+    channel: int | None = None,
+    dataset: str | None = None,
     overwrite: bool = False,
     report: Report = silent,
 ) -> Json:
     """Take up labels made elsewhere as a result, as truth or as strokes."""
     from lithoscope.labels.imports import import_labels, parse_value_map
+    from lithoscope.labels.renaming import parse_names, parse_porosities
     from lithoscope.volume.scan import Scan
 
     if as_ not in ("result", "strokes", "truth"):
         raise InputError(f"--as {as_} is not one of result, strokes, truth")
     opened = Scan.open(Path(scan))
     value_map = parse_value_map(map) if map else None
-    import_labels(opened, file, name, value_map=value_map, kind=as_, overwrite=overwrite, report=report)
+    import_labels(
+        opened,
+        file,
+        name,
+        value_map=value_map,
+        names=parse_names(names or ()),
+        porosity=parse_porosities(porosity or ()),
+        channel=channel,
+        dataset=dataset,
+        kind=as_,
+        overwrite=overwrite,
+        report=report,
+    )
     return labels_list(scan)
 
 
 def labels_list(scan: str, *, report: Report = silent) -> Json:
-    """The results of a scan with method, date and classes, and how much was painted."""
-    from lithoscope.labels.results import older_than_view, open_result, results
+    """The results of a scan with method, date and classes, and under `unfinished` the runs that were ended before they were done."""
+    from lithoscope.labels.results import older_than_view, open_result, results, unfinished
     from lithoscope.volume.scan import Scan
 
     opened = Scan.open(Path(scan), readonly=True)
@@ -51,7 +68,52 @@ def labels_list(scan: str, *, report: Report = silent) -> Json:
                 "older_than_fov": older_than_view(opened, result),
             }
         )
-    return {"scan": opened.name, "results": listed}
+    ended = [
+        {"name": name, "method": record.method, "created": record.created, "resume": _resuming(scan, name, record)}
+        for name, record in unfinished(opened).items()
+    ]
+    return {"scan": opened.name, "path": scan, "results": listed, "unfinished": ended}
+
+
+def _resuming(scan: str, name: str, record: Any) -> str:
+    """The command that goes on with a run."""
+    import shlex
+
+    from lithoscope.volume.box import Box
+
+    if record.kind != "segment":
+        return ""
+    given = [f"{key}={_plain(value)}" for key, value in record.parameters.items() if value not in (None, (), [])]
+    image, box = record.source.get("image"), record.source.get("box")
+    parts = ["lithoscope", "segment", scan, "--method", record.method, *(["--set", *given] if given else []), "--output", name]
+    parts += ["--image", image] if image else []
+    parts += ["--box", str(Box.from_json(box))] if box else []
+    return shlex.join([*parts, "--resume"])
+
+
+def _plain(value: Any) -> str:
+    """A setting as it is written after `--set`."""
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def labels_classes(scan: str, result: str | None = None, *, changes: Sequence[str] | None = None, report: Report = silent) -> Json:
+    """The classes of a scan or of a result, after these changes ("1:name=pore,porosity=1")."""
+    from lithoscope.labels.classes_file import load_classes, save_classes
+    from lithoscope.labels.renaming import change_classes_of, changed
+    from lithoscope.labels.results import open_result
+    from lithoscope.volume.scan import Scan
+
+    opened = Scan.open(Path(scan), readonly=not changes)
+    table = load_classes(opened) if result is None else open_result(opened, result).classes
+    if changes:
+        table = changed(table, changes, adding=result is None)
+        if result is None:
+            save_classes(opened, table)
+        else:
+            change_classes_of(opened, result, table)
+    return {"scan": opened.name, "result": result, **table.to_json()}
 
 
 def labels_rename(scan: str, old: str, new: str, *, report: Report = silent) -> Json:

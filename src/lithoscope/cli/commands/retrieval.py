@@ -1,5 +1,6 @@
 """The commands about places that look alike: judging features, the library of patches, and searching it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,4 +56,147 @@ def evaluate_retrieval(
         from lithoscope.retrieval.evaluation_files import write_files
 
         answer["files"] = write_files(Path(output), found, answer, images, names, vectors, seed)
+    return answer
+
+
+def library_add(
+    library: str,
+    scans: Sequence[str],
+    *,
+    backbone: str | None = None,
+    metadata: str | None = None,
+    patch: int | None = None,
+    stride: int | None = None,
+    patch_um: float | None = None,
+    scales: Sequence[float] | None = None,
+    planes: str | None = None,
+    poolings: str | None = None,
+    magnify: float | None = None,
+    device: str = "auto",
+    report: Report = silent,
+) -> Json:
+    """Put scans and image folders into a library, which is made if there is none; a run that was cancelled goes on where it was."""
+    from lithoscope.cli.commands.backbones import device_of
+    from lithoscope.retrieval.adding import add
+    from lithoscope.retrieval.metadata import read_csv
+    from lithoscope.retrieval.store import needed
+
+    needed()
+    return add(
+        library,
+        [Path(scan) for scan in scans],
+        backbone=backbone,
+        metadata=None if metadata is None else read_csv(Path(metadata)),
+        device=device_of(device),
+        report=report,
+        patch=patch,
+        stride=stride,
+        patch_um=patch_um,
+        scales=None if scales is None else tuple(float(s) for s in scales),
+        planes=None if planes is None else _listed(planes, "z,y,x"),
+        poolings=None if poolings is None else _listed(poolings, "mean,class"),
+        magnify=magnify,
+    )
+
+
+def _listed(text: str, all_of: str) -> tuple[str, ...]:
+    return tuple((all_of if text == "all" else text).replace(" ", "").split(","))
+
+
+def library_remove(library: str, scans: Sequence[str], *, report: Report = silent) -> Json:
+    """Take scans out of a library."""
+    from lithoscope.retrieval.adding import remove
+
+    return remove(library, scans, report)
+
+
+def library_embed(library: str, *, backbone: str | None = None, device: str = "auto", report: Report = silent) -> Json:
+    """Make all vectors of a library anew, with another backbone."""
+    from lithoscope.cli.commands.backbones import device_of
+    from lithoscope.retrieval.adding import embed
+
+    return embed(library, backbone=backbone, device=device_of(device), report=report)
+
+
+def library_list(library: str, *, report: Report = silent) -> Json:
+    """What a library holds, and how it was made."""
+    from dataclasses import asdict
+
+    from lithoscope.retrieval.library import Library
+
+    found = Library.open(library)
+    scans = [{**asdict(held), "present": held.present} for held in found.scans()]
+    return {
+        "library": found.uri,
+        "rows": found.patches.count_rows(),
+        "recipe": found.recipe.to_json(),
+        "metadata": found.kinds,
+        "calibration": found.calibration.to_json(),
+        "scans": scans,
+    }
+
+
+def library_export(library: str, output: str, *, overwrite: bool = False, report: Report = silent) -> Json:
+    """Write the embeddings of a library to Parquet or CSV."""
+    from lithoscope.retrieval.library import Library
+    from lithoscope.retrieval.tables import export
+
+    rows = export(Library.open(library), Path(output), overwrite=overwrite, report=report)
+    return {"library": library, "output": output, "rows": rows}
+
+
+def search(
+    library: str,
+    *,
+    scan: str,
+    box: str | None = None,
+    k: int = 10,
+    where: str | None = None,
+    vote: str | None = None,
+    backbone: str | None = None,
+    output: str | None = None,
+    overwrite: bool = False,
+    device: str = "auto",
+    report: Report = silent,
+) -> Json:
+    """The places of a library that are most like a box of a scan, or like an image."""
+    from lithoscope.cli.commands.backbones import device_of
+    from lithoscope.errors import InputError
+    from lithoscope.retrieval.asking import asked_box, embedder_for
+    from lithoscope.retrieval.groups import vote as voted
+    from lithoscope.retrieval.library import Library
+    from lithoscope.retrieval.memory import Memory
+    from lithoscope.retrieval.search import Query
+    from lithoscope.retrieval.search import search as find
+    from lithoscope.retrieval.sources import source_at
+    from lithoscope.retrieval.tables import hits_csv, hits_sheet
+
+    if output is not None and Path(output).suffix.lower() not in (".csv", ".png"):
+        raise InputError(f"{output} ends in neither .csv nor .png; name one of these")
+    if output is not None and Path(output).exists() and not overwrite:
+        raise TakenError(f"{output} exists already; choose another name, or say --overwrite")
+    opened = Library.open(library)
+    source = source_at(Path(scan))
+    place = asked_box(source, box)
+    embedder = embedder_for(opened, backbone, device_of(device))
+    memory = Memory.load(opened, report)
+    query = Query({s: embedder.query(source, place, s) for s in opened.recipe.scales}, source.uuid, place)
+    found = find(memory, query, k, rows=memory.where(where) if where else None)
+    answer: Json = {
+        "library": opened.uri,
+        "scan": str(source.path),
+        "box": place.to_json(),
+        "similar": found.similar,
+        "hits": [hit.to_json() for hit in found.hits],
+        "notes": list(found.notes),
+    }
+    if vote is not None:
+        said = voted(found.hits, vote)
+        answer["vote"] = None if said is None else {"column": vote, "value": said.value, "share": said.share, "voters": said.voters}
+    if output is not None:
+        if Path(output).suffix.lower() == ".csv":
+            hits_csv(found.hits, Path(output))
+        else:
+            hits_sheet(found.hits, f"{source.name} {place}").save(output)
+        answer["output"] = output
     return answer

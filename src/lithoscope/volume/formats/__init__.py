@@ -43,13 +43,15 @@ def open_source(
     channel: int | None = None,
     time: int | None = None,
     separate: bool = False,
+    classes: bool = False,
 ) -> Source:
     """The volume in a file or folder.
 
     `shape`, `dtype` and `byte_order` are for raw files, `pattern` for folders, `dataset` for stores and for folders of several DICOM
     series, `channel` and `time` for files of several volumes; the slices of a folder may be `separate` images.
+    Where `classes` are wanted, a palette's colours are not looked at.
     """
-    place, wish = Path(path), Wish(channel, time)
+    place, wish = Path(path), Wish(channel, time, classes)
     if not place.exists():
         if (inner := hdf5.split(place)) is not None:
             place, dataset = inner[0], dataset or inner[1]

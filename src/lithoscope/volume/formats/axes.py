@@ -10,10 +10,14 @@ _WORDS = {"c": ("channel", "channels"), "t": ("time", "time points")}
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """The channel and the time point that a person asked for, counted from 0; None where nothing was said."""
+    """The channel and the time point that a person asked for, counted from 0; None where nothing was said.
+
+    With `classes` the numbers are wanted of pixels that a palette colours, as labels often are.
+    """
 
     channel: int | None = None
     time: int | None = None
+    classes: bool = False
 
     def __bool__(self) -> bool:
         return self.channel is not None or self.time is not None

@@ -14,7 +14,7 @@ from lithoscope.errors import InputError, UnreadableError
 from lithoscope.volume.box import Triple
 from lithoscope.volume.formats.axes import NOTHING, Wish, chosen, described
 from lithoscope.volume.formats.bruker import BrukerLog, find_log, without_previews
-from lithoscope.volume.formats.source import COLOUR, DAMAGE, by, checked_shape, natural, one_line, stored_dtype
+from lithoscope.volume.formats.source import COLOUR, DAMAGE, PALETTE, by, checked_shape, natural, one_line, stored_dtype
 from lithoscope.volume.formats.tiff import TiffSource, grey_ramp
 from lithoscope.volume.voxel import Voxel
 
@@ -166,8 +166,10 @@ def _read_picture(path: Path, wish: Wish) -> npt.NDArray[Any]:
     try:
         with PIL.Image.open(path) as image:
             ramp = image.mode == "P" and grey_ramp(np.reshape(image.getpalette("RGB") or [], (-1, 3)).T)
-            grey = ramp or image.mode in ("1", "L", "I", "F", "I;16", "I;16B", "I;16L")
-            if not grey and (wish.channel is None or image.mode == "P"):
+            grey = ramp or (wish.classes and image.mode == "P") or image.mode in ("1", "L", "I", "F", "I;16", "I;16B", "I;16L")
+            if not grey and image.mode == "P":
+                raise UnreadableError(f"{path} {PALETTE}")
+            if not grey and wish.channel is None:
                 raise UnreadableError(f"{path} is in colour ({image.mode}); {COLOUR}")
             values = np.asarray(image)
             picks = chosen(path, [] if grey else [("c", values.shape[2])], wish)

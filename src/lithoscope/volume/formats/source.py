@@ -91,5 +91,9 @@ def one_line(error: BaseException) -> str:
     return text if len(text) <= 120 else text[:117] + "…"
 
 
+PALETTE = (
+    "is coloured by a palette, its values are not grey levels; convert it to grey first (Fiji: Image ▸ Type ▸ 8-bit), or, "
+    "if they are classes, take them up as labels: lithoscope labels import"
+)
 COLOUR = "convert it to grey first (Fiji: Image ▸ Type ▸ 8-bit), or take one channel: --channel 0"
 """The way out of an image in colour."""

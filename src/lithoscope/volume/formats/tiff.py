@@ -17,7 +17,7 @@ import tifffile
 from lithoscope.errors import InputError, UnreadableError
 from lithoscope.volume.box import Triple
 from lithoscope.volume.formats.axes import NOTHING, Wish, chosen, described
-from lithoscope.volume.formats.source import COLOUR, DAMAGE, by, checked_shape, one_line, stored_dtype
+from lithoscope.volume.formats.source import COLOUR, DAMAGE, PALETTE, by, checked_shape, one_line, stored_dtype
 from lithoscope.volume.voxel import Voxel, unit_named
 
 SMALLEST_DIRECTORY = 30
@@ -131,8 +131,8 @@ class TiffSource:
             return chosen(self.path, [("c", samples)], Wish(self._wish.channel))[0]
         if samples > 1:
             raise UnreadableError(f"{self.path} has {sizes[axes.index('S')]} values a pixel ({photometric}), not one grey value; {COLOUR}")
-        if int(first.photometric) == 3 and not grey_ramp(first.colormap):
-            raise UnreadableError(f"{self.path} is coloured by a palette, its values are not grey levels; {COLOUR}")
+        if int(first.photometric) == 3 and not self._wish.classes and not grey_ramp(first.colormap):
+            raise UnreadableError(f"{self.path} {PALETTE}")
         if int(first.photometric) not in (0, 1, 3, 32803, 34892, 51177):
             raise UnreadableError(f"{self.path} is of the colour space {photometric}, not grey; {COLOUR}")
         return None

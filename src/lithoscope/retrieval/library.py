@@ -1,0 +1,239 @@
+"""The library of patches: what lies in it, who writes to it, and what it refuses.
+
+Several processes may read it while one writes. A row is a patch; it is written once, whole, with all its vectors.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from lithoscope.errors import InputError, MissingError, StorageError, UnreadableError
+from lithoscope.labels.lock import WriterLock
+from lithoscope.record import now
+from lithoscope.retrieval import store
+from lithoscope.retrieval.calibration import Calibration
+from lithoscope.retrieval.metadata import Metadata, Value
+from lithoscope.retrieval.prepared import Preparation
+from lithoscope.retrieval.recipe import Recipe
+from lithoscope.retrieval.sources import Source
+from lithoscope.retrieval.store import SCANS, Tables, quoted
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A scan or image of a library. `done` says whether all its patches are in."""
+
+    uuid: str
+    name: str
+    path: str
+    content_hash: str
+    recipe: str
+    shape: str
+    added: str
+    done: bool
+    rows: int
+
+    @property
+    def present(self) -> bool:
+        """Whether it still lies where the library found it."""
+        return Path(self.path).exists()
+
+
+class Library:
+    """A library that exists. `recipe`, `preparation` and `calibration` are those that its vectors and scores have now."""
+
+    def __init__(self, tables: Tables, about: Mapping[str, Any]) -> None:
+        self.tables = tables
+        self._take(about)
+
+    def _take(self, about: Mapping[str, Any]) -> None:
+        self._about = dict(about)
+        self.recipe = Recipe.from_json(about["recipe"])
+        self.kinds: dict[str, str] = dict(about.get("metadata") or {})
+        self.preparation = Preparation.from_json(about.get("means"))
+        self.calibration = Calibration.from_json(about.get("calibration"))
+
+    @classmethod
+    def open(cls, uri: str | Path) -> Self:
+        """The library in a folder or object store."""
+        found = cls.find(uri)
+        if found is not None:
+            return found
+        way = f"make one: lithoscope library add {uri} SCAN"
+        if not store.is_remote(str(uri)) and not Path(uri).is_dir():
+            raise MissingError(f"there is no library at {uri}; {way}")
+        raise UnreadableError(f"{uri} is not a library, or was never finished; {way}")
+
+    @classmethod
+    def find(cls, uri: str | Path) -> Self | None:
+        """The library in a folder or object store, or None when there is none yet."""
+        text = str(uri)
+        if not store.is_remote(text) and not Path(text).is_dir():
+            return None
+        tables = Tables(text)
+        about = tables.about()
+        return None if about is None else cls(tables, about)
+
+    @classmethod
+    def create(cls, uri: str | Path, recipe: Recipe) -> Self:
+        """A new, empty library; the one that lies there if it is one."""
+        text = str(uri)
+        folder = None if store.is_remote(text) else Path(text)
+        if folder is not None and folder.exists() and (not folder.is_dir() or _foreign(folder)):
+            raise InputError(f"{text} holds other files; choose another place for the library")
+        tables = Tables(text)
+        if (about := tables.about()) is not None:
+            return cls(tables, about)
+        made = cls(tables, {"recipe": recipe.to_json(), "made": now()})
+        try:
+            tables.create(SCANS, store.scan_schema())
+            tables.create(made.table_name, store.patch_schema(dict.fromkeys(recipe.columns, recipe.width), {}))
+            tables.say(made._about)
+        except OSError as error:
+            raise StorageError(f"no library can be made at {text}: {error}") from error
+        return made
+
+    @property
+    def uri(self) -> str:
+        return self.tables.uri
+
+    @property
+    def name(self) -> str:
+        return self.uri.rstrip("/").rsplit("/", 1)[-1]
+
+    @property
+    def table_name(self) -> str:
+        """The table that holds the patches of the present recipe."""
+        return table_of(self.recipe)
+
+    @property
+    def patches(self) -> Any:
+        """The table of patches as it is now."""
+        return self.tables.open(self.table_name)
+
+    def say(self, **changes: Any) -> None:
+        """Change what the library says of itself."""
+        about = {**self._about, **changes}
+        self.tables.say(about)
+        self._take(about)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """While this holds, no other process of this computer writes; a folder remembers who does."""
+        folder = self.tables.folder
+        if folder is None:
+            yield
+            return
+        with WriterLock(folder, f"the patches of {self.name}"):
+            yield
+
+    # --- scans ------------------------------------------------------------------------------------------------------
+
+    def scans(self) -> list[Held]:
+        """Every scan and image, by name."""
+        rows = self.tables.open(SCANS).to_arrow().to_pylist()
+        return sorted((Held(**row) for row in rows), key=lambda held: (held.name, held.uuid))
+
+    def held(self, name: str) -> Held:
+        """The scan of this uuid, path or name."""
+        scans = self.scans()
+        path = str(Path(name).absolute())
+        for found in (
+            [s for s in scans if s.uuid == name],
+            [s for s in scans if s.path == path],
+            [s for s in scans if s.name == name or s.name == Path(name).name.removesuffix(".zarr")],
+        ):
+            if len(found) == 1:
+                return found[0]
+            if found:
+                raise InputError(f"{self.name} holds {len(found)} scans called {name}; give the path of the one you mean")
+        known = ", ".join(s.name for s in scans[:8]) or "none yet"
+        raise MissingError(f"{self.name} holds no scan {name}; its scans are {known}{' …' if len(scans) > 8 else ''}")
+
+    def remember(self, source: Source, *, done: bool, rows: int) -> None:
+        """Note what is known of a scan, replacing what was."""
+        table = self.tables.open(SCANS)
+        row = {
+            "uuid": source.uuid,
+            "name": source.name,
+            "path": str(source.path),
+            "content_hash": source.content_hash,
+            "recipe": self.recipe.key,
+            "shape": json.dumps(source.shape),
+            "added": now(),
+            "done": done,
+            "rows": rows,
+        }
+        import pyarrow as pa
+
+        data = pa.Table.from_pylist([row], schema=store.scan_schema())
+        table.merge_insert("uuid").when_matched_update_all().when_not_matched_insert_all().execute(data)
+
+    def forget(self, held: Held) -> None:
+        """Remove a scan and all its patches."""
+        self.patches.delete(f"scan = {quoted(held.uuid)}")
+        self.tables.open(SCANS).delete(f"uuid = {quoted(held.uuid)}")
+
+    # --- metadata ---------------------------------------------------------------------------------------------------
+
+    def take_columns(self, metadata: Metadata) -> None:
+        """Make room for the columns of a table; a column that holds the other kind of value is refused."""
+        new = {}
+        for kind, names in (("number", metadata.numbers), ("text", metadata.texts)):
+            for name in names:
+                known = self.kinds.get(name)
+                if known is None and name not in self.patches.schema.names:
+                    new[name] = kind
+                elif known is None or (known == "number" and kind == "text" and metadata.says(name)):
+                    raise InputError(
+                        f"{metadata.source} has words in column {name}, where {self.name} holds numbers; mend or rename the column"
+                    )
+        self.widen(new)
+
+    def widen(self, new: Mapping[str, str]) -> None:
+        """Add metadata columns to the table of patches."""
+        import pyarrow as pa
+
+        table = self.patches
+        missing = [name for name in new if name not in table.schema.names]
+        if missing:
+            table.add_columns(pa.schema([pa.field(name, store.arrow_kind(new[name])) for name in missing]))
+        if new:
+            self.say(metadata={**self.kinds, **new})
+
+    def describe(self, uuid: str, values: Mapping[str, Value]) -> None:
+        """Give every patch of a scan these values."""
+        known = {k: self.fitting(k, v) for k, v in values.items() if k in self.kinds}
+        if known:
+            self.patches.update(where=f"scan = {quoted(uuid)}", values=known)
+
+    def fitting(self, column: str, value: Value) -> Value:
+        """A value as its column holds it."""
+        if value is None:
+            return None
+        return str(value) if self.kinds[column] == "text" else float(value)
+
+    def check_backbone(self, name: str, sha256: str) -> None:
+        """Refuse vectors of another backbone than the library's."""
+        if sha256 != self.recipe.sha256:
+            raise InputError(
+                f"{self.name} was made with the backbone {self.recipe.backbone} ({self.recipe.sha256[:8]}), not {name} ({sha256[:8]}); "
+                f"search with that one, or make its vectors anew: lithoscope library embed {self.uri} --backbone {name}"
+            )
+
+
+def table_of(recipe: Recipe) -> str:
+    """The name of the table of a recipe's patches."""
+    return f"patches_{recipe.key}"
+
+
+def _foreign(folder: Path) -> bool:
+    """Whether a folder holds what no library made."""
+    return any(not (e.name.endswith(".lance") or e.name in OWN or e.name.startswith(".")) for e in folder.iterdir())
+
+
+OWN: Sequence[str] = ("lock", "lock.guard", "index")
+"""What else a library's folder holds."""
