@@ -18,7 +18,7 @@ from lithoscope.training.selfsupervised.foretold import Foretold
 from lithoscope.training.selfsupervised.loop import WATCH, pretrain
 from lithoscope.training.selfsupervised.schedule import Schedule
 from lithoscope.training.selfsupervised.sources import plan_of
-from lithoscope.training.selfsupervised.warm_start import directions, ridge, warm_start
+from lithoscope.training.selfsupervised.warm_start import directions, ridge, warm_start, whitening
 
 CONFIG = VitConfig(hidden=48, depth=2, heads=3, patch=8, channels=1, image_size=48, position="conv", mean=(0.5,), std=(0.25,))
 
@@ -60,18 +60,27 @@ def test_ridge_without_strength_is_least_squares():
     torch.testing.assert_close(offset, torch.full((3,), 2.0), atol=1e-4, rtol=1e-4)
 
 
+def test_whitened_rows_vary_by_one_in_every_direction_that_they_use():
+    rows = torch.randn(500, 3, generator=torch.Generator().manual_seed(0)) @ torch.tensor([[2.0, 0, 1, 0], [0, 0.3, 0, 0], [1, 0, 1, 0]])
+    map_, middle = whitening(rows + 5)
+    made = (rows + 5 - middle) @ map_
+    torch.testing.assert_close(made.T @ made / 500, torch.diag(torch.tensor([1.0, 1, 1, 0])), atol=1e-3, rtol=0)
+
+
 def test_directions_are_orthogonal_and_without_a_mean():
     ways, constant = directions(48, 15, 0)
     torch.testing.assert_close(ways @ ways.T, torch.eye(15), atol=1e-5, rtol=0)
     assert (ways @ constant).abs().max() < 1e-4
     assert ways.mean(1).abs().max() < 1e-5
-    assert float(constant.norm()) == pytest.approx(48**0.5, rel=1e-5)
+    assert float(constant.norm()) == pytest.approx(1, rel=1e-5)
+    assert abs(float(constant.mean())) < 1e-5
 
 
-def test_the_start_in_closed_form_already_tells_much_of_the_numbers(sources):
+@pytest.mark.parametrize("position", ["conv", "alibi", "none", "learned"])
+def test_the_start_in_closed_form_already_tells_much_of_the_numbers(sources, position):
     crops = Crops(Pool(sources, 0, 6, 48, 2), side=48)
-    fresh, warm = (Foretold(CONFIG, origins=2) for _ in range(2))
-    warm_start(warm, crops, Augmentation(), steps=4, batch=8)
+    fresh, warm = (Foretold(replace(CONFIG, position=position), origins=2) for _ in range(2))
+    warm_start(warm, crops, Augmentation(), steps=8, batch=8)
     drawn = warm.draw(crops, 9, 8, torch.Generator().manual_seed(5), Augmentation())[0]
     with torch.no_grad():
         a, b = (made.eval().loss(drawn, "cpu")[1] for made in (fresh, warm))
