@@ -114,6 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", default="")
+    parser.add_argument("--presets", default="peer,published,fast", help="what to measure, of these three")
     given = parser.parse_args()
     strokes = brush()
     print("| set | scikit-learn on scikit-image | published | fast | best row known | seconds |\n|---|---|---|---|---|---|")
@@ -130,7 +131,7 @@ def main() -> None:
                 values = [
                     confusion(scored, peer(image, truth, p, s) if preset == "peer" else ours(image, truth, p, s, preset, d)).mean_iou
                     for s, p in enumerate(painted)
-                    if preset != "peer" or d == 2
+                    if preset in given.presets.split(",") and (preset != "peer" or d == 2)
                 ]
                 cells.append(f"{np.mean(values):.3f} ± {np.std(values):.3f}" if values else "–")
             best = f"{BEST_KNOWN[name]:.3f}" if name in BEST_KNOWN else "–"

@@ -2,7 +2,8 @@
 
     python benchmarks/network_speed.py [--quick] [--json OUT]
 
-Budgets: ≥ 85 % of the bare pass, overlap and disk counted; on a GPU, training at ≥ 70 % of the bare loop.
+Budgets: ≥ 85 % of the bare pass, overlap and disk counted; on a GPU, training at ≥ 70 % of the bare loop. Without a GPU it is the
+processor's time that is compared, of all threads, so that what else computes on the machine counts for neither.
 """
 
 import tempfile
@@ -11,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from harness import Row, at_most, main, seconds
+from harness import Row, at_most, main, processor_seconds, seconds
 from lithoscope.classes import ClassTable
 from lithoscope.labels.predict import segment
 from lithoscope.segmenters import Block, Sample, configured, segmenter
 from lithoscope.segmenters.arrays import ArraySamples
 from lithoscope.training.crops import Crops, Piece
-from lithoscope.training.devices import device_of
+from lithoscope.training.devices import device_of, laid_out
 from lithoscope.training.loop import Lesson, Plan, train
 from lithoscope.training.losses import class_weights
 from lithoscope.training.unet import UNet, config_of
@@ -37,19 +38,20 @@ def predicting(image: np.ndarray, truth: np.ndarray) -> Row:
     sizes = [n // config.stride * config.stride for n in image.shape[1:]]
 
     def bare(batch: int) -> float:
-        given = torch.rand(batch, config.channels, *sizes, device=device)
+        given = laid_out(torch.rand(batch, config.channels, *sizes, device=device))
 
         def forward() -> None:
             with torch.inference_mode():
                 network(given).argmax(1).cpu()
 
-        return seconds(forward) / batch * len(image)
+        return timed(forward) / batch * len(image)
 
+    timed = seconds if device.type == "cuda" else processor_seconds
     peer = min(bare(batch) for batch in ((1, 2) if device.type == "cpu" else (4, 8, 16, 32)))
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder) / "rock.npy", image)
         scan = import_scan(Path(folder) / "rock.npy", Path(folder) / "rock.zarr", field_of_view=None)
-        ours = seconds(lambda: segment(scan, method, output="net", overwrite=True), 2)
+        ours = timed(lambda: segment(scan, method, output="net", overwrite=True), 2)
     return at_most(f"light UNet over {'×'.join(map(str, image.shape))}, Zarr to Zarr, {device}", "forward pass", peer, ours, 1 / 0.85)
 
 
@@ -64,9 +66,9 @@ def training(image: np.ndarray, truth: np.ndarray, steps: int) -> Row:
     def loop() -> None:
         train(UNet(config), Lesson(lambda step: crops.batch(step, 6), weights), Plan(steps, 6, every=steps, dice=0.0), device=device)
 
-    network = UNet(config).to(device).train()
+    network = laid_out(UNet(config).to(device).train())
     optimiser = torch.optim.AdamW(network.parameters())
-    given, target = torch.rand(6, 1, 96, 96, device=device), torch.randint(0, config.classes, (6, 96, 96), device=device)
+    given, target = laid_out(torch.rand(6, 1, 96, 96, device=device)), torch.randint(0, config.classes, (6, 96, 96), device=device)
 
     def bare() -> None:
         for _ in range(steps):
@@ -76,13 +78,16 @@ def training(image: np.ndarray, truth: np.ndarray, steps: int) -> Row:
         if device.type == "cuda":
             torch.cuda.synchronize()
 
-    return at_most(f"{steps} steps of training, {device}", "bare loop", seconds(bare, 2), seconds(loop, 2), 1 / 0.7)
+    timed = seconds if device.type == "cuda" else processor_seconds
+    return at_most(f"{steps} steps of training, {device}", "bare loop", timed(bare), timed(loop), 1 / 0.7)
 
 
 def measure(quick: bool) -> list[Row]:
-    image, truth = rock((2, 256, 256) if quick else (16, 512, 512), 0)
-    truth = np.maximum(truth, 1)
-    return [predicting(image, truth), training(image, truth, 3 if quick else 30)]
+    """A narrow scan and a wide one: the narrower, the more of what is looked at is its reflected faces."""
+    scans = [rock(shape, 0) for shape in ([(2, 256, 256)] if quick else [(8, 512, 512), (8, 1024, 1024)])]
+    rows = [predicting(image, np.maximum(truth, 1)) for image, truth in scans]
+    image, truth = scans[0]
+    return [*rows, training(image, np.maximum(truth, 1), 3 if quick else 20)]
 
 
 if __name__ == "__main__":

@@ -54,8 +54,8 @@ def run(image: np.ndarray, truth: np.ndarray, painted: np.ndarray, name: str, gi
     window = tuple(float(v) for v in np.percentile(image, (0.5, 99.5)))
     settings = {"classes": int(truth.max())} if name == "otsu" else {"seed": seed, "dimensions": 2 if flat else 3, **given}
     if name == "unet":
-        settings = {**settings, "dimensions": given.get("dimensions", 2), "slices": 1 if flat else 3}
-    start = time.perf_counter()
+        settings = {**settings, "dimensions": given.get("dimensions", 2), **({"slices": 1} if flat else {})}
+    start, spent = time.perf_counter(), time.process_time()
     method = configured(segmenter(name), settings).fit(taught(image, painted, window, seed, hold=name == "unet"))
     fitted, reach, found = time.perf_counter(), method.halo()[0], []
     for z in asked(truth):
@@ -71,9 +71,36 @@ def run(image: np.ndarray, truth: np.ndarray, painted: np.ndarray, name: str, gi
         "iou": [best.iou(k) for k in range(1, int(truth.max()) + 1)],
         "fit": fitted - start,
         "predict": done - fitted,
+        "cpu": time.process_time() - spent,
         "steps": story.get("steps"),
         "best_step": story.get("best_step"),
     }
+
+
+def row(scan: str, method: str, own: list[dict]) -> str:
+    """One line of the table: the mean over the seeds, and how far they spread."""
+    values = [r["mean_iou"] for r in own]
+    cells = [
+        f"{np.mean(values):.3f}" + (f" ± {np.std(values):.3f}" if len(own) > 1 else ""),
+        " ".join(f"{v:.2f}" for v in np.mean([r["iou"] for r in own], axis=0)),
+        str(len(own)),
+        f"{np.mean([r['fit'] for r in own]):.1f}",
+        f"{np.mean([r['predict'] for r in own]):.2f}",
+        f"{np.mean([r['cpu'] for r in own]):.1f}",
+        ", ".join(f"{r['steps']}/{r['best_step']}" for r in own) if own[0]["steps"] else "–",
+    ]
+    return f"| {scan} | {method} | {' | '.join(cells)} |"
+
+
+def table(rows: list[dict]) -> str:
+    """All that was measured so far."""
+    lines = [
+        "| scan | method | mean IoU | by class | seeds | fit, s | answer, s | processor, s | steps, best |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for scan, method in dict.fromkeys((r["scan"], r["method"]) for r in rows):
+        lines.append(row(scan, method, [r for r in rows if (r["scan"], r["method"]) == (scan, method)]))
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -81,33 +108,24 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", default="battery 1,Berea,electrode", help="scans whose names begin like one of these")
     parser.add_argument("--methods", default="Otsu,forest,UNet")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="every run, written as it ends")
     chosen = parser.parse_args()
     strokes, rows = brush(), []
-    print("| scan | method | mean IoU | by class | fit, s | answer, s | steps, best |\n|---|---|---|---|---|---|---|")
-    for title, (load, dimensions) in SETS.items():
-        if not title.startswith(tuple(chosen.only.split(","))):
-            continue
-        image, truth = load()
-        painted = [strokes(truth[0], PIXELS, seed) for seed in range(chosen.seeds)]
-        for method in [m for m in METHODS if m in chosen.methods.split(",")]:
-            name, given = METHODS[method]
-            if given.get("dimensions") == 3 and dimensions == (2,):
-                continue
-            seeds = range(1 if name == "otsu" else chosen.seeds)
-            own = [run(image, truth, painted[s], name, given, s, dimensions == (2,)) for s in seeds]
-            rows += [{"scan": title, "method": method, **r} for r in own]
-            values = [r["mean_iou"] for r in own]
-            cells = [
-                f"{np.mean(values):.3f}" + (f" ± {np.std(values):.3f}" if len(own) > 1 else ""),
-                " ".join(f"{v:.2f}" for v in np.mean([r["iou"] for r in own], axis=0)),
-                f"{np.mean([r['fit'] for r in own]):.1f}",
-                f"{np.mean([r['predict'] for r in own]):.2f}",
-                ", ".join(f"{r['steps']}/{r['best_step']}" for r in own) if name == "unet" else "–",
-            ]
-            print(f"| {title} | {method} | {' | '.join(cells)} |", flush=True)
-    if chosen.json:
-        chosen.json.write_text(json.dumps(rows, indent=1))
+    scans = {title: (*load(), dimensions) for title, (load, dimensions) in SETS.items() if title.startswith(tuple(chosen.only.split(",")))}
+    for seed in range(chosen.seeds):
+        for title, (image, truth, dimensions) in scans.items():
+            painted = strokes(truth[0], PIXELS, seed)
+            for method in [m for m in METHODS if m in chosen.methods.split(",")]:
+                name, given = METHODS[method]
+                if (given.get("dimensions") == 3 and dimensions == (2,)) or (name == "otsu" and seed):
+                    continue
+                rows.append(
+                    {"scan": title, "method": method, "seed": seed, **run(image, truth, painted, name, given, seed, dimensions == (2,))}
+                )
+                print(row(title, method, rows[-1:]), flush=True)
+                if chosen.json:
+                    chosen.json.write_text(json.dumps(rows, indent=1))
+    print(f"\n{table(rows)}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """How long work speaks: it reports once a block or batch, and is cancelled by the report's raising `Cancelled`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 class Cancelled(Exception):  # noqa: N818 - the person's wish, not an error
@@ -10,11 +11,15 @@ class Cancelled(Exception):  # noqa: N818 - the person's wish, not an error
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job is: `done` of `total` steps, and a few words about what is being done."""
+    """How far a job is: `done` of `total` steps, and a few words about what is being done.
+
+    `details` is more for those who can show it, as plain JSON: a training's curves.
+    """
 
     done: int
     total: int
     message: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def fraction(self) -> float:

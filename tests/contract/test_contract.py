@@ -36,6 +36,7 @@ CASES = {
     ],
     "unet": [
         {"preset": "tiny", "dimensions": 2},
+        {"preset": "tiny", "dimensions": 2, "unlabelled": "forest"},
         {"preset": "tiny", "dimensions": 2, "plane": "all", "slices": 1, "flips": True},
         {"preset": "tiny", "dimensions": 3, "side": 8},
     ],

@@ -217,6 +217,31 @@ def test_the_best_weights_are_kept_and_waiting_for_better_ones_ends():
     assert not net.training
 
 
+def test_of_scores_that_few_strokes_cannot_tell_apart_the_last_weights_are_kept():
+    scores = iter([[0.5], [0.9], [0.88], [0.86], [0.875], [0.5]])
+    given, net, seen = lesson(), network(), []
+
+    def judge(net):
+        seen.append(weights(net))
+        return next(scores)
+
+    standing = train(net, Lesson(given.batch, given.weights, judge), Plan(12, 4, every=2, patience=0, tie=0.03), device=CPU)
+    assert (standing.best_step, standing.best_score) == (10, [0.875])
+    assert weights(net) == seen[4]
+
+
+@pytest.mark.parametrize("average", [False, True])
+def test_the_mean_of_the_weights_is_what_is_judged_and_kept(average):
+    given, net, seen = lesson(), network(), []
+
+    def judge(judged):
+        seen.append(judged is net)
+        return [0.5]
+
+    train(net, Lesson(given.batch, given.weights, judge), Plan(4, 4, every=2, average=average), device=CPU)
+    assert seen == [not average] * 2
+
+
 class Greedy(nn.Module):
     """A network that cannot hold more than two crops."""
 

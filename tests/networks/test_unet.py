@@ -233,3 +233,34 @@ def test_a_checkpoint_of_other_classes_is_refused(tmp_path):
 def test_networks_that_cannot_be_are_refused(row):
     with pytest.raises(ValueError, match="network"):
         config_of(row)
+
+
+class Narrow(torch.nn.Module):
+    """A network that holds two planes, no more."""
+
+    def __init__(self, most):
+        super().__init__()
+        self.inner, self.most, self.asked = network(), most, []
+
+    def forward(self, images):
+        if len(images) > self.most:
+            raise torch.OutOfMemoryError("no room")
+        self.asked.append(len(images))
+        return self.inner(images)
+
+
+def test_planes_that_memory_does_not_hold_together_are_answered_in_halves():
+    image = image_of((7, 40, 40)).astype("f4") / 255
+    core = tuple(slice(0, n) for n in image.shape)
+
+    def tiler(net):
+        return Tiler(net, 3, net.inner.config.reach, net.inner.config.stride, net.inner.config.voxel_bytes, CPU)
+
+    small = Narrow(2)
+    np.testing.assert_allclose(
+        assembled(tiler(small), image, core, (0, 0, 0)), assembled(tiler(Narrow(99)), image, core, (0, 0, 0)), atol=1e-5
+    )
+    assert max(small.asked) == 2
+    assert sum(small.asked) == 7
+    with pytest.raises(torch.OutOfMemoryError):
+        assembled(tiler(Narrow(0)), image, core, (0, 0, 0))

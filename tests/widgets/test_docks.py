@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QLineEdit
 
-from lithoscope._napari.scan_dock import ScanDock, voxel_typed
+from lithoscope._napari.scan_dock import ScanDock
 from lithoscope._napari.segment_dock import SegmentDock
+from lithoscope._napari.voxel_field import voxel_typed
 from lithoscope.errors import InputError
 from lithoscope.volume.voxel import Voxel
 

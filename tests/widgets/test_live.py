@@ -120,6 +120,7 @@ def test_certainty_glares_where_two_classes_are_near(opened, dock, painting, qtb
     qtbot.waitUntil(lambda: right(opened), timeout=60_000)
     plain = np.array(opened.layer("preview").data)
     dock.methods.taught.certainty.setChecked(True)
+    qtbot.waitUntil(lambda: opened.layer("preview").data.max() > 2, timeout=60_000)
     shaded = np.array(opened.layer("preview").data)
     np.testing.assert_array_equal((shaded - 1) % 2 + 1, plain)
     middle, edge = shaded[0, :, 20:28], shaded[0, :, :8]

@@ -85,8 +85,12 @@ def segment(
     A run that was ended before it had written anything is begun anew when it is to be resumed.
     """
     from lithoscope.labels.result_writer import PARTIAL
+    from lithoscope.labels.trainings import training_folder
 
-    kept = session.scan is not None and (session.scan.labels_folder / f"{output}{PARTIAL}").exists()
+    scan = session.scan
+    kept = scan is not None and (
+        (scan.labels_folder / f"{output}{PARTIAL}").exists() or training_folder(scan.sidecar, output).is_dir()
+    )  # fmt: skip
     arguments: dict[str, Any] = {"method": method, "settings": plain(settings), "resume": resume and kept}
     if box is not None:
         arguments["box"] = str(box)

@@ -13,6 +13,9 @@ from lithoscope._napari import layers as ours
 from lithoscope._napari.actions import ImportWish, import_scan
 from lithoscope._napari.look import button, bytes_text, column, mark_bad, row, text
 from lithoscope._napari.session import Session
+from lithoscope._napari.voxel_field import VoxelField
+from lithoscope.errors import InputError
+from lithoscope.volume.voxel import Voxel
 
 A_FILE = "a file or folder …"
 
@@ -37,6 +40,7 @@ class ImportForm(QWidget):
         self._shape = QLineEdit()
         self._shape.setAccessibleName("Shape and type of a raw file")
         self._shape.setPlaceholderText("only for .raw: 100 200 200 uint8")
+        self.voxel = VoxelField()
         self._target = QLineEdit()
         self._target.setAccessibleName("Where to put the scan")
         self._browse_target = button("Browse…", "Choose where to put the scan")
@@ -50,6 +54,7 @@ class ImportForm(QWidget):
         self._source_row.setLayout(row(self._source, self._browse_source))
         form.addRow("File", self._source_row)
         form.addRow("Raw", self._shape)
+        form.addRow("Voxel", self.voxel)
         target = QWidget()
         target.setLayout(row(self._target, self._browse_target))
         form.addRow("To", target)
@@ -62,6 +67,7 @@ class ImportForm(QWidget):
         self._what.currentIndexChanged.connect(self._on_what)
         self._source.textChanged.connect(self._on_source)
         self._target.textChanged.connect(self._check)
+        self.voxel.changed.connect(self._check)
         self._browse_source.clicked.connect(self._on_browse_source)
         self._browse_target.clicked.connect(self._on_browse_target)
         self._go.clicked.connect(self._on_go)
@@ -86,10 +92,11 @@ class ImportForm(QWidget):
         """What the form says."""
         layer = self._layers[self._what.currentIndex()] if self._layers else None
         target = Path(self._target.text()).expanduser()
+        voxel = self.voxel.voxel()
+        size, unit = (None, "um") if voxel is None else (voxel.size, voxel.unit)
         if layer is None:
-            return ImportWish(Path(self._source.text()).expanduser(), None, target, extra=self._raw())
+            return ImportWish(Path(self._source.text()).expanduser(), None, target, size, unit, extra=self._raw())
         path = source_of(layer)
-        size, unit = voxel_of(layer)
         return ImportWish(path, None if path else layer.data, target, size, unit, replaces=layer)
 
     def _raw(self) -> dict[str, Any]:
@@ -104,6 +111,7 @@ class ImportForm(QWidget):
         layer = self._layers[index] if 0 <= index < len(self._layers) else None
         self._form.setRowVisible(1, layer is None)
         self._form.setRowVisible(2, layer is None and self._source.text().endswith((".raw", ".bin", ".dat", ".img")))
+        self.voxel.show_size(*(voxel_of(layer) if layer is not None else (None, "")))
         if layer is not None:
             path = source_of(layer)
             folder = path.parent if path else Path.home()
@@ -134,6 +142,8 @@ class ImportForm(QWidget):
             problem = "the scan's name must end in .zarr"
         elif target.exists():
             problem = f"{target.name} exists already; choose another name"
+        elif self.voxel.problem():
+            problem = self.voxel.problem()
         elif layer is not None:
             data = layer.data[0] if layer.multiscale else layer.data
             size = int(np.prod(data.shape)) * np.dtype(data.dtype).itemsize
@@ -174,12 +184,15 @@ def source_of(layer: Layer) -> Path | None:
 
 
 def voxel_of(layer: Layer) -> tuple[tuple[float, float, float] | None, str]:
-    """The voxel size (z, y, x) and unit that a layer states; None when its scale says nothing."""
+    """The voxel size (z, y, x) that a layer states and its unit, "" where it names none; None when its scale says nothing."""
     scale = [float(s) for s in layer.scale[-3:]]
-    unit = str(layer.units[-1]) if layer.units else "pixel"
-    if unit == "pixel" or len(scale) < 3:
-        return None, "um"
-    return (scale[0], scale[1], scale[2]), unit
+    if len(scale) < 3:
+        return None, ""
+    size = (scale[0], scale[1], scale[2])
+    try:
+        return size, Voxel(size, str(layer.units[-1])).symbol
+    except InputError:  # of napari's pixels, or of a unit that is no length
+        return (None if set(size) == {1.0} else size), ""
 
 
 def free_name(folder: Path, stem: str) -> Path:

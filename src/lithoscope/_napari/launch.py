@@ -19,7 +19,7 @@ def prepared(viewer: Any, scan: Path, result: str = "") -> Any:
     """The viewer with our docks, the scan being opened, and `result` to be shown when it is."""
     from lithoscope._napari.session import session_of
 
-    for name in ("Scan", "Segment"):
+    for name in ("Scan", "Segment", "Measure"):
         viewer.window.add_plugin_dock_widget("lithoscope", name, tabify=name != "Scan")
     session = session_of(viewer)
     if result:

@@ -1,6 +1,7 @@
 """The loop that people paint in: a stroke, the plane as the method sees it now, a score, and the place where it is least sure.
 
-All of it runs in one thread, from kept features. A newer wish ends the one in work at its next window; what was learnt stays.
+One thread answers, from kept features; another scores and prepares what comes next. A newer wish ends the one in work at its next
+window; what was learnt stays.
 """
 
 import threading
@@ -47,18 +48,19 @@ class Wish:
     plane: Plane | None
     focus: Triple = (0, 0, 0)
     image: str | None = None
+    certain: bool = False
     seek: bool = False
     shown: tuple[Triple, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """A plane as the method sees it: `labels` and `certainty` (0…1), both (z, y, x) and one thick; 0 where nothing is said yet."""
+    """A plane as the method sees it: `labels` (z, y, x), one thick, 0 where nothing is said yet; `certainty` (0…1) if it was wished for."""
 
     plane: Plane
     box: Box
     labels: npt.NDArray[np.uint8]
-    certainty: npt.NDArray[np.float32]
+    certainty: npt.NDArray[np.float32] | None
     classes: ClassTable
     version: int
     whole: bool
@@ -74,6 +76,9 @@ class _Taught:
     rated: int = -1
     views: dict[Plane, "View"] = field(default_factory=dict)
     last: Seen | None = None
+
+
+Answered = tuple[_Taught, Wish, threading.Event]
 
 
 class Live(QObject):
@@ -93,6 +98,8 @@ class Live(QObject):
         super().__init__(parent)
         self._thread = Background(self, newest_only=True)
         self._thread.failed.connect(self.failed)
+        self._idle = Background(self, newest_only=True)
+        self._idle.failed.connect(self.failed)
         self._stale = threading.Event()
         self._taught: _Taught | None = None
         self._touched = 0.0
@@ -100,7 +107,7 @@ class Live(QObject):
     def ask(self, wish: Wish) -> None:
         """Answer this wish instead of the one in work."""
         stale = self._renewed()
-        self._thread.start(lambda: self._answer(wish, stale))
+        self._thread.start(lambda: self._answer(wish, stale), self._on_answered)
 
     def stop(self) -> None:
         """Leave off at the next window."""
@@ -114,6 +121,7 @@ class Live(QObject):
         """Leave off, and answer no more."""
         self.stop()
         self._thread.close()
+        self._idle.close()
 
     def _renewed(self) -> threading.Event:
         self._stale.set()
@@ -121,16 +129,10 @@ class Live(QObject):
         self.touched()
         return self._stale
 
-    def _answer(self, wish: Wish, stale: threading.Event) -> None:
+    def _answer(self, wish: Wish, stale: threading.Event) -> Answered | None:
         def check() -> None:
             if stale.is_set():
                 raise Cancelled
-
-        def wait() -> None:
-            while time.monotonic() - self._touched < QUIET_S:
-                stale.wait(QUIET_S / 2)
-                check()
-            check()
 
         try:
             check()
@@ -142,11 +144,31 @@ class Live(QObject):
                 if wish.seek:
                     self._seek(taught, wish, check)
                 self.working.emit("")
-                wait()  # a stroke that follows at once does not wait for the score of this one
-                self._rate(taught, wish, check)
+        except Cancelled:
+            return None
+        return taught, wish, stale
+
+    def _on_answered(self, answered: Answered | None) -> None:
+        """The picture is there: what is not waited for is done in a thread of its own, which a stroke that follows does not wait for."""
+        if answered is not None:
+            self._idle.start(lambda: self._finish(*answered))
+
+    def _finish(self, taught: _Taught, wish: Wish, stale: threading.Event) -> None:
+        """The score, and the planes that may be looked at next, once nothing has been moved for a while."""
+
+        def wait() -> None:
+            while not stale.is_set() and time.monotonic() - self._touched < QUIET_S:
+                stale.wait(QUIET_S / 2)
+            if stale.is_set():
+                raise Cancelled
+
+        try:
+            wait()
+            if wish.painted:
+                self._rate(taught, wish, wait)
             if wish.plane is not None:
                 for _ in taught.live.prepare(across(wish.scan, wish.plane), wait):
-                    check()
+                    wait()
         except Cancelled:
             return
 
@@ -174,27 +196,28 @@ class Live(QObject):
 
     def _look(self, taught: _Taught, wish: Wish, plane: Plane, check: Callable[[], None]) -> None:
         """The plane window by window, those around the focus first; told when it is whole, and now and then before."""
-        from lithoscope.features.windows import windows
         from lithoscope.labels.live import View
 
         box = across(wish.scan, plane)
-        if plane in taught.views:
-            self._tell(taught, wish, plane, taught.views[plane], whole=True)
+        known = taught.views.get(plane)
+        if known is not None and (known.certainty is not None or not wish.certain):
+            self._tell(taught, wish, plane, known, whole=True)
             return
         former = taught.last
         same = former is not None and former.plane == plane
         labels = former.labels.copy() if same and former is not None else np.zeros(box.shape, np.uint8)
-        certainty = former.certainty.copy() if same and former is not None else np.ones(box.shape, np.float32)
+        certainty = np.ones(box.shape, np.float32) if wish.certain else None
         told = time.monotonic()
-        for part in sorted(windows(box, plane.axis, wish.scan.shape), key=lambda p: distance(p, wish.focus)):
-            check()
-            found = taught.live.view(part.intersect(box), check)
+        for found in taught.live.look(box, check, certain=wish.certain, focus=wish.focus):
             place = found.box.within(box).slices
-            labels[place], certainty[place] = found.labels, found.certainty
+            labels[place] = found.labels
+            if certainty is not None:
+                certainty[place] = found.certainty
             if time.monotonic() - told > REFRESH_S:
                 told = time.monotonic()
                 self.working.emit("looking at the plane …")
-                self._tell(taught, wish, plane, View(box, labels.copy(), certainty.copy()), whole=False)
+                so_far = View(box, labels.copy(), None if certainty is None else certainty.copy())
+                self._tell(taught, wish, plane, so_far, whole=False)
         view = taught.views[plane] = View(box, labels, certainty)
         self._tell(taught, wish, plane, view, whole=True)
 
@@ -207,7 +230,9 @@ class Live(QObject):
         """The least certain place of the planes that are known, after a few more of them were asked."""
         self.working.emit("looking for a doubtful place …")
         if wish.plane is not None:
-            for plane in spread(wish.scan.shape, wish.plane, taught.views, MORE_PLANES):
+            known = {plane: view for plane, view in taught.views.items() if view.certainty is not None}
+            new = [] if wish.plane in known else [wish.plane]
+            for plane in new + spread(wish.scan.shape, wish.plane, known, MORE_PLANES):
                 check()
                 taught.views[plane] = taught.live.view(across(wish.scan, plane), check)
         self.doubtful.emit(taught.live.doubtful(list(taught.views.values()), wish.shown))
@@ -224,11 +249,6 @@ def across(scan: "Scan", plane: Plane) -> Box:
     start, stop = [0, 0, 0], list(scan.shape)
     start[plane.axis], stop[plane.axis] = plane.index, plane.index + 1
     return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
-
-
-def distance(box: Box, place: Triple) -> float:
-    """How far the middle of a box is from a place."""
-    return float(sum(((a + b) / 2 - p) ** 2 for a, b, p in zip(box.start, box.stop, place, strict=True)))
 
 
 def spread(shape: Triple, beside: Plane, known: "dict[Plane, View]", count: int) -> list[Plane]:

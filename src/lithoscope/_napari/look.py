@@ -132,6 +132,11 @@ def style_sheet(colours: Colours) -> str:
     QFrame#rule {{ background-color: {faint}; border: none; }}
     QFrame#hints {{ background-color: {colours.panel}; border-radius: 4px; }}
     QTableWidget {{ gridline-color: transparent; }}
+    QTableWidget QHeaderView, QTableWidget QHeaderView::section {{
+        background: transparent; border: none; color: {muted}; padding: 0px 3px;
+    }}
+    QProgressBar {{ background-color: {colours.panel}; border: none; border-radius: 3px; }}
+    QProgressBar::chunk {{ background: {colours.accent}; border: none; border-radius: 3px; }}
     """
 
 

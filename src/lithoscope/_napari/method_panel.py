@@ -149,8 +149,8 @@ class MethodPanel(QWidget):
             self.form.set_values({"bounds": self._first_bounds()})
         self.lines.by_hand(by_hand)
         self.lines.setVisible(not kind.needs_labels)
-        for part in (self.taught, self.models):
-            part.setVisible(kind.needs_labels)
+        self.taught.setVisible(kind.live)
+        self.models.setVisible(kind.needs_labels)
         self.live.setVisible(kind.live or not kind.needs_labels)
         self.models.close_forms()
         if not kind.live:

@@ -40,6 +40,7 @@ def opened(path: Path, *, patient: bool = False) -> Opened:
     from lithoscope.labels.classes_file import load_classes
     from lithoscope.labels.results import unfinished
     from lithoscope.labels.strokes import strokes
+    from lithoscope.labels.trainings import begun
     from lithoscope.volume.scan import HISTOGRAM, Scan
     from lithoscope.volume.sidecar import load_histogram
 
@@ -48,7 +49,7 @@ def opened(path: Path, *, patient: bool = False) -> Opened:
         return Opened(scan, uncounted=True)
     _ = scan.window, scan.field_of_view, scan.content_hash
     store = strokes(scan)
-    return Opened(scan, store, load_classes(scan), store.holder or "", unfinished(scan))
+    return Opened(scan, store, load_classes(scan), store.holder or "", begun(scan) | unfinished(scan))
 
 
 def painted_voxels(store: Journal) -> dict[int, int]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLineEdit, QWidget
 
 from lithoscope._napari.actions import set_voxel
@@ -9,10 +10,8 @@ from lithoscope._napari.dock import Dock
 from lithoscope._napari.field_panel import FieldPanel
 from lithoscope._napari.filter_panel import FilterPanel
 from lithoscope._napari.look import button, bytes_text, column, row, rule, text
+from lithoscope._napari.voxel_field import UNITS, voxel_typed
 from lithoscope.errors import LithoscopeError
-from lithoscope.volume.voxel import Voxel
-
-UNITS = ("nm", "µm", "mm", "cm", "m", "inch")
 
 
 class ScanDock(Dock):
@@ -24,6 +23,7 @@ class ScanDock(Dock):
         self._facts = QFormLayout()
         self._facts.setContentsMargins(0, 0, 0, 0)
         self._facts.setVerticalSpacing(3)
+        self._facts.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         self._lines = {key: text() for key in ("Size", "Type", "Grey values", "Levels", "From", "Folder")}
         for key, label in self._lines.items():
             self._facts.addRow(text(key, muted=True, wrap=False), label)
@@ -83,7 +83,7 @@ class ScanDock(Dock):
         low, high = scan.window
         grey = scan.histogram
         facts = {
-            "Size": f"{z}×{y}×{x} voxels" + (f", {_extent(scan)}" if scan.voxel else ""),
+            "Size": f"{z} × {y} × {x} voxels" + (f"\n{_extent(scan)}" if scan.voxel else ""),
             "Type": f"{scan.dtype}, {bytes_text(size)}",
             "Grey values": f"{grey.minimum:g} to {grey.maximum:g}, mostly {low:g} to {high:g}" if grey.total else "none that are finite",
             "Levels": "×".join(str(n) for n in scan.levels[-1].shape) + " is the coarsest of " + str(len(scan.levels))
@@ -116,23 +116,6 @@ class ScanDock(Dock):
 
     def _on_more_done(self) -> None:
         self._more.setChecked(False)
-
-
-def voxel_typed(words: str, unit: str) -> Voxel | None:
-    """The voxel size that a person typed; None for nothing."""
-    from lithoscope.errors import InputError
-
-    parts = words.replace(",", " ").replace("×", " ").split()
-    if not parts:
-        return None
-    try:
-        sizes = [float(p) for p in parts]
-    except ValueError:
-        raise InputError(f"voxel size {words!r} is not one number or three (z y x)") from None
-    if len(sizes) not in (1, 3):
-        raise InputError(f"voxel size {words!r} is not one number or three (z y x)")
-    z, y, x = sizes * 3 if len(sizes) == 1 else sizes
-    return Voxel((z, y, x), unit)
 
 
 def _extent(scan: Any) -> str:

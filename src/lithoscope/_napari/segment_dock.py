@@ -3,7 +3,7 @@
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QFrame
+from qtpy.QtWidgets import QFrame, QWidget
 
 from lithoscope._napari import actions
 from lithoscope._napari.class_table import ClassList
@@ -15,12 +15,13 @@ from lithoscope._napari.method_panel import MethodPanel
 from lithoscope._napari.remembered import Remembered
 from lithoscope._napari.results_list import ResultsList
 from lithoscope._napari.teaching_panel import TeachingPanel
+from lithoscope._napari.training_panel import TrainingPanel
 
 HINTS = (
-    "1  Choose a method; see it on the plane in view.",
-    "2  Drag the histogram's lines to set thresholds.",
-    "3  Run it on the volume; go on looking meanwhile.",
-    "4  Correct the result with the brush; export it.",
+    "1  Choose a method; see it on this plane.",
+    "2  Drag the lines of the histogram.",
+    "3  Run on the volume; go on looking.",
+    "4  Correct with the brush, then export.",
 )
 
 
@@ -46,6 +47,9 @@ class SegmentDock(Dock):
         self.painting_tools = CorrectingPanel(self.session)
         self._how = text(HOW_TO_CORRECT, muted=True)
         self.methods = MethodPanel(self.session)
+        self.training = TrainingPanel(self.session, self.methods)
+        self._training_place = QWidget()
+        self._training_place.setLayout(column(self.training))
         self._below = rule()
         self.results = ResultsList()
         self.export_form = ExportForm(self.session)
@@ -60,6 +64,7 @@ class SegmentDock(Dock):
                 self._how,
                 rule(),
                 self.methods,
+                self._training_place,
                 self._below,
                 self.results,
                 self.export_form,
@@ -93,12 +98,14 @@ class SegmentDock(Dock):
         super().restyle()
         self.methods.set_colours(self.colours)
         self.teaching.set_colours(self.colours)
+        self.training.set_colours(self.colours)
 
     def on_scan(self) -> None:
         super().on_scan()
         self.export_form.hide()
         self.methods.on_scan()
         self.teaching.on_scan()
+        self.training.forget()
         self._remembered.on_scan()
         self.show_line()
         self.show_classes()
@@ -120,6 +127,7 @@ class SegmentDock(Dock):
         self.classes.show_classes(self.session.palette, title=title, fixed=correcting)
         self._how.setVisible(correcting)
         self.methods.setVisible(not correcting)
+        self._training_place.setVisible(not correcting)
         self._below.setVisible(not correcting)
         if correcting:
             self.classes.show_counts({})

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QWidget
 from lithoscope._napari.live import Live, Seen, Wish
 from lithoscope._napari.look import button, column, row, text
 from lithoscope._napari.session import Session
+from lithoscope.labels.heldout import too_few
 from lithoscope.volume.box import Triple
 
 SLIDER_MS = 30
@@ -83,7 +84,9 @@ class TaughtPanel(QWidget):
     def taught_by(self) -> str:
         """What the method learns from, in words."""
         ids = [i for i in self._counts if i in self._session.classes]
-        return f"learns from {sum(self._counts[i] for i in ids):,} painted voxels of {len(ids)} classes"
+        words = f"learns from {sum(self._counts[i] for i in ids):,} painted voxels of {len(ids)} classes"
+        few = too_few(self._counts, self._session.classes)
+        return f"{words}; {few}" if few else words
 
     def show_method(self, name: str, values: dict[str, Any], *, shows: bool) -> None:
         """Teach this method; with `shows`, show what it says of the plane in view."""
@@ -122,7 +125,8 @@ class TaughtPanel(QWidget):
         if self._wish is not None and self._session.scan is self._wish.scan:
             classes, focus = self._session.classes, self._session.place_in_view()
             wish = replace(self._wish, version=self._version, painted=self._painted(), classes=classes, focus=focus)
-            self.live.ask(replace(wish, seek=self._seeking, shown=tuple(self._been)))
+            certain = self.certainty.isChecked()
+            self.live.ask(replace(wish, certain=certain, seek=self._seeking, shown=tuple(self._been)))
 
     def _on_painted(self) -> None:
         self._version += 1
@@ -148,6 +152,8 @@ class TaughtPanel(QWidget):
             and self._session.plane() == seen.plane
         ):
             sure = seen.certainty if self.certainty.isChecked() else None
+            if self.certainty.isChecked() and sure is None:
+                self._ask()
             self._session.show_preview(seen.labels, seen.classes, seen.box.start, certainty=sure)
 
     def _on_certainty(self, on: bool) -> None:

@@ -40,6 +40,8 @@ class Job:
     total: int = 0
     message: str = ""
     result: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    """What it last told beside how far it is: a training's curves."""
     cancelling: bool = False
     began: float = 0.0
 
@@ -205,6 +207,7 @@ class WorkerClient(QObject):
         kind = event.get("event")
         if kind == "progress":
             job.done, job.total = int(event.get("done", 0)), int(event.get("total", 0))
+            job.details = event.get("details") or job.details
             if not job.cancelling:
                 job.message = str(event.get("message", ""))
             self.changed.emit(job)

@@ -133,11 +133,32 @@ def measure(answer: Json) -> str:
         lines.append(f"{answer['result']} is {OLDER}: what is outside does not count, what was outside before is not labelled")
     if "porosity" in answer and answer["porosity"] is not None:
         lines.append(f"porosity {answer['porosity']:.4f}")
+    if answer.get("labelling"):
+        lines.append("by the spot check of " + f"{answer['labelling']['named']} places (labelling errors, not sampling):")
+        lines += [
+            f"  class {id}: {of['value']:.4f}  ({of['low']:.4f} … {of['high']:.4f})" for id, of in answer["labelling"]["fractions"].items()
+        ]
     if "mean_iou" in answer:
         lines.append(f"mean IoU {answer['mean_iou']:.4f}  (" + ", ".join(f"{i}: {v:.4f}" for i, v in answer["iou"].items()) + ")")
     if "structure" in answer:
         lines.append(_structure(answer))
     return "\n".join([*lines, *answer.get("notes", ())])
+
+
+def spotcheck(answer: Json) -> str:
+    """Accuracy and true fractions, or how many answers are still missing."""
+    lines = [f"{answer['named']} of {answer['places']} places named"]
+    if answer["table"]:
+        lines.append(f"the places are in {answer['table']}; write the class you see there into the column seen")
+    if answer["missing"]:
+        return "\n".join([*lines, answer["missing"]])
+    accuracy = answer["accuracy"]
+    rows = [("class", "in the result", "true", "interval")]
+    rows += [
+        (id, f"{of['mapped']:.4f}", f"{of['value']:.4f}", f"{of['low']:.4f} … {of['high']:.4f}") for id, of in answer["fractions"].items()
+    ]
+    lines.append(f"accuracy {accuracy['value']:.4f}  ({accuracy['low']:.4f} … {accuracy['high']:.4f})")
+    return "\n".join([*lines, table(rows)])
 
 
 def _structure(answer: Json) -> str:

@@ -73,9 +73,10 @@ class Worker:
             if self._abandoned or id in self._cancelled:
                 raise Cancelled
             now = time.monotonic()
-            if now - sent >= 1 / EVENTS_A_SECOND or progress.done >= progress.total:
+            if now - sent >= 1 / EVENTS_A_SECOND or progress.done >= progress.total or progress.details:
                 sent = now
-                self._send({"id": id, "event": "progress", "done": progress.done, "total": progress.total, "message": progress.message})
+                about = {"done": progress.done, "total": progress.total, "message": progress.message}
+                self._send({"id": id, "event": "progress", **about, **({"details": progress.details} if progress.details else {})})
 
         try:
             report(Progress(0, 0, "starting"))

@@ -29,6 +29,7 @@ def certainty(scan: "Scan", result: str, axis: int, index: int, check: Callable[
     live = LivePreview(scan, method, image=found.record.source.get("image"))
     live.fitted = method
     view = live.view(plane_box(axis, index, scan.shape), check)
+    assert view.certainty is not None
     values = np.squeeze(view.certainty, axis).astype(np.float32)
     values[np.squeeze(view.labels, axis) == 0] = np.nan
     known = values[np.isfinite(values)]

@@ -50,6 +50,14 @@ class ScanFeatures:
             ]
         return found
 
+    def at(self, places: npt.NDArray[np.int64], axis: int, extractor: Extractor) -> npt.NDArray[np.float32]:
+        """Features (n, channels) of voxels (n, 3) within the scan, from the windows across `axis`: no more than those voxels is copied."""
+        found = np.empty((len(places), extractor.channels), np.float32)
+        for part, chosen in windows_of(places, axis, self.scan.shape):
+            z, y, x = (places[chosen] - np.array(part.start)).T
+            found[chosen] = self.of_window(part, axis, extractor)[:, z, y, x].T
+        return found
+
     def of_window(self, part: Box, axis: int, extractor: Extractor) -> npt.NDArray[np.float16]:
         """The features (channels, z, y, x) of one whole window across `axis`."""
         if self.cache is None:
@@ -86,6 +94,17 @@ def windows(box: Box, axis: int, shape: Triple) -> Iterator[Box]:
     low = [a // e * e for a, e in zip(box.start, edge, strict=True)]
     high = [min(-(-b // e) * e, n) for b, e, n in zip(box.stop, edge, shape, strict=True)]
     yield from blocks(Box((low[0], low[1], low[2]), (high[0], high[1], high[2])), (edge[0], edge[1], edge[2]))
+
+
+def windows_of(places: npt.NDArray[np.int64], axis: int, shape: Triple) -> Iterator[tuple[Box, npt.NDArray[np.intp]]]:
+    """The windows across `axis` that hold voxels (n, 3), and which of them each holds."""
+    edge = [EDGE, EDGE, EDGE]
+    edge[axis] = 1
+    cells, number = np.unique(places // np.array(edge), axis=0, return_inverse=True)
+    for k, cell in enumerate(cells):
+        low = [int(c) * e for c, e in zip(cell, edge, strict=True)]
+        high = [min(a + e, n) for a, e, n in zip(low, edge, shape, strict=True)]
+        yield Box((low[0], low[1], low[2]), (high[0], high[1], high[2])), np.flatnonzero(number.ravel() == k)
 
 
 def window_name(part: Box, axis: int) -> str:

@@ -1,6 +1,6 @@
 """Strokes kept back for the score: whole connected ones, about a fifth of each class, far enough from those that teach."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,9 @@ KEPT = 0.4
 """The part of each class's voxels that must be left to teach while scoring."""
 APART = 32
 """Voxels between held and teaching strokes for a method that does not look around."""
+
+FEW = 50
+"""Fewer voxels of a class than this teach next to nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +62,12 @@ def held_out(painted: Sequence[Painted], classes: ClassTable, *, halo: int, seed
         words = "paint strokes of at least two classes for a score"
     return Split(tuple(s.held[p.strokes] for s, p in zip(strokes, painted, strict=True)),
                  tuple(s.aside[p.strokes] for s, p in zip(strokes, painted, strict=True)), words)  # fmt: skip
+
+
+def too_few(counts: Mapping[int, int], classes: ClassTable) -> str:
+    """Which classes have next to nothing painted, in words; empty when there are none."""
+    few = [f"{counts[c.id]} of {c.name}" for c in classes if 0 < counts.get(c.id, 0) < FEW]
+    return f"only {' and '.join(few)} painted: too little to trust, paint more" if few else ""
 
 
 class _Strokes:

@@ -72,6 +72,13 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_free(scan: "Scan", name: str, *, overwrite: bool = False) -> None:
+    """Raises `TakenError` if a result of this name is there that is not to be replaced."""
+    same = [other for other in scan.results() if other.casefold() == name.casefold()]
+    if same and (not overwrite or same != [name]):
+        raise TakenError(f"{scan.name} has a result {same[0]} already; choose another name, or overwrite it: --overwrite")
+
+
 def create(
     scan: "Scan", name: str, record: RunRecord, classes: ClassTable, *, overwrite: bool = False, dtype: npt.DTypeLike = np.uint8
 ) -> ResultWriter:
@@ -79,9 +86,7 @@ def create(
     check_name(name)
     scan.check_present()
     _mend(scan, name)
-    same = [other for other in scan.results() if other.casefold() == name.casefold()]
-    if same and (not overwrite or same != [name]):
-        raise TakenError(f"{scan.name} has a result {same[0]} already; choose another name, or overwrite it: --overwrite")
+    check_free(scan, name, overwrite=overwrite)
     partial = scan.labels_folder / (name + PARTIAL)
     check_not_in_use(partial, f"the unfinished result {name} of {scan.name}")
     with storage_errors(partial):

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lithoscope.classes import ClassTable
+from lithoscope.features.base import Extractor
 from lithoscope.features.cache import FeatureCache
 from lithoscope.features.windows import EDGE, ScanFeatures
 from lithoscope.job import Report, silent
@@ -56,6 +57,8 @@ class StrokeSamples:
     split: Split | None = None
     featured: bool = True
     edge: Triple = (64, 64, 64)
+    blind: bool = False
+    """Whether the method looks at features alone: grey values that are whole numbers, which cannot be missing, are then not read."""
     _grey: GreyValues = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -66,7 +69,8 @@ class StrokeSamples:
     def of(cls, taught: Sequence[Taught], classes: ClassTable, method: Segmenter) -> "StrokeSamples":
         """The samples of a method: with features where it asks for them, with its halo where it looks at the image itself."""
         featured = bool(method.extractors())
-        return cls(taught, classes, (0, 0, 0) if featured else method.halo(), featured=featured, edge=method.labelled_edge())
+        halo = (0, 0, 0) if featured else method.labelled_halo()
+        return cls(taught, classes, halo, featured=featured, edge=method.labelled_edge(), blind=featured and method.live)
 
     def scored(self, halo: Triple, seed: int = 0) -> "StrokeSamples":
         """The same with strokes held back; why that is impossible is in `split.lacking`."""
@@ -101,9 +105,18 @@ class StrokeSamples:
             held[at] = self.split.held[number][chosen]
             labels[tuple(a[self.split.aside[number][chosen]] for a in at)] = 0
         scan, source = one.scan, partial(one.features, grown) if self.featured else None
+        array = one.features.array
+        unread = self.blind and array.dtype.kind in "iu"
+        image = np.broadcast_to(array.dtype.type(0), grown.shape) if unread else read(array, grown)
+        picked = None
+        if self.blind and one.features.cache is not None:
+
+            def picked(places: npt.NDArray[np.int64], extractor: Extractor) -> npt.NDArray[np.float32]:
+                return one.features.at(places, painted.across, extractor)
+
         return Sample(
-            image=read(scan.array(one.image), grown), core=box.within(grown).slices, window=one.window, origin=grown.start,
-            voxel=scan.voxel, source=source, labels=labels, held=held, strokes=strokes,
+            image=image, core=box.within(grown).slices, window=one.window, origin=grown.start,
+            voxel=scan.voxel, source=source, labels=labels, held=held, strokes=strokes, picked=picked,
         )  # fmt: skip
 
     def histogram(self, *, report: Report = silent) -> Histogram:

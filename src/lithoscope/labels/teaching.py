@@ -1,5 +1,6 @@
 """A method taught by strokes: scored on some that are held back, then fitted on all; on one scan or on several."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from copy import copy
@@ -13,6 +14,7 @@ from lithoscope.features.cache import FeatureCache
 from lithoscope.job import Report, silent
 from lithoscope.labels.classes_file import load_classes
 from lithoscope.labels.given import STROKES
+from lithoscope.labels.heldout import too_few
 from lithoscope.labels.imports import given_classes
 from lithoscope.labels.predict import Lesson, resolved
 from lithoscope.labels.samples import StrokeSamples, Taught, score
@@ -44,6 +46,11 @@ def teach(
             scores = {"held_out": score(method, holding)}
     if method.refitted or "mean_iou" not in scores.get("held_out", {}):
         method = method.fit(samples, report=report)
+    counts: Counter[int] = Counter()
+    for one in taught:
+        counts.update(one.painted.labels.tolist())
+    if words := too_few(counts, classes):
+        notes = [*notes, words]
     return method, Lesson(scores, {f"strokes on {t.scan.name}": t.painted.digest() for t in taught}, notes, *as_named(method, classes))
 
 

@@ -15,6 +15,7 @@ from lithoscope.job import Progress, Report, silent
 from lithoscope.measure.agreement import against, flat_edge
 from lithoscope.measure.correlation import Correlation, two_point
 from lithoscope.measure.intervals import CONFIDENCE, Blocks, gathered, sampling_intervals, tile_edges
+from lithoscope.measure.named_places import labelling
 from lithoscope.measure.representative import representative_curve
 from lithoscope.scores.boundary import Boundary
 from lithoscope.volume.blocks import Array3D, blocks, read
@@ -212,6 +213,7 @@ def measure(
             agreed = against(labels, real, field_of_view=view, boundary=Boundary(flat=flat), report=report).to_json()
     facts = {"scan": scan.name, "result": result, "older_than_fov": old, "notes": [OLDER] if old else []}
     measured = {**facts, **summary(counts, voxel=scan.voxel, correlation=known)}
+    measured["labelling"] = labelling(scan, result)
     measured["correlation"] = correlations(classes, known, scan.voxel)
     if structure:
         measured["structure"] = structures.structure(scan, result, report=report)

@@ -65,12 +65,14 @@ class Block:
 class Sample(Block):
     """A block of which people said something: `labels` (0 = nobody said) and `held`, the voxels kept for the score.
 
-    `strokes` numbers the connected stroke, over the whole scan, that each labelled voxel belongs to.
+    `strokes` numbers the connected stroke, over the whole scan, that each labelled voxel belongs to. `picked` gives features
+    (n, channels) of places (n, 3) on the scan's grid from what is kept, where that is less work than those of the whole block.
     """
 
     labels: Labels | None = None
     held: npt.NDArray[np.bool_] | None = None
     strokes: npt.NDArray[np.int64] | None = None
+    picked: "Callable[[npt.NDArray[np.int64], Extractor], npt.NDArray[np.float32]] | None" = field(default=None, repr=False)
 
 
 class Samples(Protocol):
@@ -126,6 +128,10 @@ class Segmenter(ABC):
         """How many voxels (z, y, x) around a place its answer depends on."""
         return (0, 0, 0)
 
+    def labelled_halo(self) -> tuple[int, int, int]:
+        """How many voxels (z, y, x) around what is painted it is taught with, if it asks for no features."""
+        return self.halo()
+
     def halo_given_tokens(self) -> tuple[int, int, int]:
         """The same where the tokens it asks for are kept: what is left that it looks at in the image."""
         return self.halo()
@@ -153,6 +159,11 @@ class Segmenter(ABC):
     @abstractmethod
     def predict(self, block: Block) -> Labels:
         """Class 1…n of each voxel of `block.image`, (z, y, x); the engine crops to the core and blanks the outside."""
+
+    def by_features(self, features: npt.NDArray[np.float16], *, certain: bool) -> tuple[Labels, Scores | None]:
+        """Of methods that are `live` and need nothing of a voxel but the features (channels, z, y, x) of their one extractor: its
+        class 1…n and, if it is to be `certain`, how far the best class is ahead of the second, both (z, y, x)."""
+        raise NotImplementedError(f"{self.name} does not answer by features alone")
 
     @abstractmethod
     def learnt(self) -> dict[str, Any]:

@@ -1,53 +1,157 @@
-"""The inner loop of asking trees, compiled by numba; imported by `trees` alone, and only where numba is installed."""
+"""The inner loops of asking trees, compiled by numba; imported by `trees` alone, and only where numba is installed.
+
+`tables` are those of `tree_tables.Tables`. Voxels are worked on some hundred at a time, so that their features stay near the processor.
+"""
 
 import numba
 import numpy as np
 
 LANES = 256
-"""Voxels worked on together: their features and bits stay in the first cache."""
+"""Voxels worked on together."""
+GROUP = 8
+"""Trees asked before the voxels that are decided are laid aside."""
+NEAR = 1e-5
+"""A lead that is not greater than this beyond what the trees to come can take away is not trusted."""
 
 
 @numba.njit(nogil=True, cache=True)
-def ask(  # type: ignore[no-untyped-def]  # noqa: ANN201
-    features, start, stop, node_first, node_feature, node_threshold, node_mask, exit_first, exits, deeper,  # noqa: ANN001
-    feature, threshold, left, right, values, out,  # noqa: ANN001
-):  # fmt: skip
-    """Mean class shares of the voxels start … stop - 1 of features (channels, n) into the same columns of out (classes, n)."""
-    classes, trees = out.shape[0], node_first.shape[0] - 1
-    bits = np.empty(LANES, np.uint64)
-    at = np.empty(LANES, np.int64)
-    total = np.empty((classes, LANES), np.float64)
-    rows = np.zeros((features.shape[0], LANES), np.float32)
-    every = np.uint64(0xFFFFFFFFFFFFFFFF)
-    sequence = np.uint64(0x03F79D71B4CB0A89)
-    lowest = np.empty(64, np.int64)
-    for k in range(64):
-        lowest[(sequence << np.uint64(k)) >> np.uint64(58)] = k
+def shares(features, more, start, stop, tables, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Mean class shares of the voxels start … stop - 1 of features (channels, n), followed by `more`, into out (classes, n)."""
+    trees, classes = tables.first.shape[0] - 1, out.shape[0]
+    rows, bits, at, total, lowest, lanes = _space(features, more, tables, classes)
     for block in range(start, stop, LANES):
         wide = min(LANES, stop - block)
-        for f in range(features.shape[0]):
-            for v in range(wide):
-                rows[f, v] = features[f, block + v]
+        for v in range(wide):
+            lanes[v] = block + v
+        _take(features, more, lanes, wide, rows)
         total[:] = 0
         for tree in range(trees):
-            bits[:] = every
-            for node in range(node_first[tree], node_first[tree + 1]):
-                row, t, m = rows[node_feature[node]], node_threshold[node], node_mask[node]
-                for v in range(LANES):
-                    bits[v] &= m if row[v] > t else every
-            base = exit_first[tree]
-            for v in range(LANES):
-                b = bits[v]
-                at[v] = exits[base + lowest[((b & (~b + np.uint64(1))) * sequence) >> np.uint64(58)]]
-            if deeper[tree]:
-                for v in range(wide):
-                    k = at[v]
-                    while feature[k] >= 0:
-                        k = right[k] if rows[feature[k], v] > threshold[k] else left[k]
-                    at[v] = k
-            for c in range(classes):
-                for v in range(LANES):
-                    total[c, v] += values[at[v], c]
+            _add(tree, rows, wide, tables, bits, at, lowest, total)
         for c in range(classes):
             for v in range(wide):
                 out[c, block + v] = total[c, v] / trees
+
+
+@numba.njit(nogil=True, cache=True)
+def best(features, more, lead, weight, start, stop, tables, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """The class 1 … n of the greatest lead (classes, n) + weight · sum of the trees' shares, for voxels start … stop - 1, into out (n,).
+
+    A voxel is let go as soon as the trees that are left cannot change its class.
+    """
+    trees, classes = tables.first.shape[0] - 1, lead.shape[0]
+    rows, bits, at, total, lowest, lanes = _space(features, more, tables, classes)
+    for block in range(start, stop, LANES):
+        total[:] = 0
+        wide, furthest = 0, np.float32(0)
+        for v in range(block, min(block + LANES, stop)):
+            first, second, out[v] = lead[0, v], np.float32(-1), 1
+            for c in range(1, classes):
+                if lead[c, v] > first:
+                    first, second, out[v] = lead[c, v], first, c + 1
+                elif lead[c, v] > second:
+                    second = lead[c, v]
+            if first - second <= weight * trees + NEAR:
+                lanes[wide] = v
+                wide += 1
+                furthest = max(furthest, first - second)
+        _take(features, more, lanes, wide, rows)
+        done = 0
+        while done < trees and wide > 0:
+            until = min(done + GROUP, trees)
+            for tree in range(done, until):
+                _add(tree, rows, wide, tables, bits, at, lowest, total)
+            done = until
+            if done < trees and weight * (trees - done) > furthest + weight * done:
+                continue
+            kept = _settle(lead, weight, weight * (trees - done) + NEAR, lanes, wide, total, at, out)
+            if kept * 10 < wide * 9:
+                for j in range(kept):
+                    lanes[j] = lanes[at[j]]
+                for r in range(rows.shape[0]):
+                    for j in range(kept):
+                        rows[r, j] = rows[r, at[j]]
+                for c in range(classes):
+                    for j in range(kept):
+                        total[c, j] = total[c, at[j]]
+                wide = kept
+
+
+@numba.njit(nogil=True, cache=True)
+def _settle(lead, weight, least, lanes, wide, total, open_, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Write down the class that is ahead; the lanes whose lead is not greater than `least` are listed in open_, and counted."""
+    kept = 0
+    for j in range(wide):
+        v = lanes[j]
+        first, second, chosen = lead[0, v] + weight * total[0, j], -1.0, 1
+        for c in range(1, total.shape[0]):
+            score = lead[c, v] + weight * total[c, j]
+            if score > first:
+                first, second, chosen = score, first, c + 1
+            elif score > second:
+                second = score
+        out[v] = chosen
+        if first - second <= least:
+            open_[kept] = j
+            kept += 1
+    return kept
+
+
+@numba.njit(nogil=True, cache=True)
+def _space(features, more, tables, classes):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Room for the lanes' features, bits, places, sums; which bit is the lowest, by de Bruijn's sequence; and their voxels."""
+    sequence, lowest = np.uint64(0x03F79D71B4CB0A89), np.empty(64, np.uint32)
+    for k in range(64):
+        lowest[(sequence << np.uint64(k)) >> np.uint64(58)] = k
+    return (
+        np.zeros((features.shape[0] + more.shape[0], LANES), np.float32),
+        np.empty(LANES, tables.mask.dtype),
+        np.zeros(LANES, np.uint32),
+        np.zeros((classes, LANES), np.float64),
+        lowest,
+        np.empty(LANES, np.int64),
+    )
+
+
+@numba.njit(nogil=True, cache=True)
+def _take(features, more, lanes, wide, rows):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """The features of the lanes' voxels into rows (channels, lanes)."""
+    for f in range(features.shape[0]):
+        for j in range(wide):
+            rows[f, j] = features[f, lanes[j]]
+    for f in range(more.shape[0]):
+        for j in range(wide):
+            rows[features.shape[0] + f, j] = more[f, lanes[j]]
+
+
+@numba.njit(nogil=True, cache=True)
+def _add(tree, rows, wide, tables, bits, at, lowest, total):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Add the shares that one tree gives each lane to total (classes, lanes).
+
+    Unsigned places spare numpy's counting from the end; whole rows of lanes are what the compiler turns into vector instructions.
+    """
+    if tables.depth[tree] == 0:
+        sequence, nothing = np.uint64(0x03F79D71B4CB0A89), ~bits.dtype.type(0)
+        for v in range(wide):
+            bits[v] = nothing
+        for node in range(tables.node_first[tree], tables.node_first[tree + 1]):
+            row, t, m = rows[tables.node_feature[node]], tables.node_threshold[node], tables.mask[node]
+            for v in range(wide):
+                bits[v] &= m if row[v] > t else nothing
+        base = np.uint32(tables.exit_first[tree])
+        for v in range(wide):
+            b = np.uint64(bits[v])
+            at[v] = base + lowest[((b & (~b + np.uint64(1))) * sequence) >> np.uint64(58)]
+    else:
+        flat, stride = rows.reshape(-1), np.uint32(rows.shape[1])
+        for v in range(wide):
+            at[v] = np.uint32(tables.first[tree])
+        for _ in range(tables.depth[tree]):
+            for v in range(wide):
+                k = at[v]
+                way = tables.way[k]
+                at[v] = (way >> np.uint32(8)) + np.uint32(flat[(way & np.uint32(255)) * stride + np.uint32(v)] > tables.threshold[k])
+        for v in range(wide):
+            at[v] = tables.exit[at[v]]
+    for c in range(total.shape[0]):
+        for v in range(wide):
+            total[c, v] += tables.share[at[v], c]

@@ -3,7 +3,8 @@
 Two presets. `published` is the forest of the field's papers: 150 trees, entropy, depth 15, all features at every split, a tenth
 of the voxels a tree, on scikit-image's filters. `fast` gives the decision values of a logistic regression to a smaller forest as
 further features and mixes the two, since smooth learners beat trees where strokes are few. What each sees was chosen by
-measurement (benchmarks/forest_accuracy.py): sigma 16 harms both, sigma 8 the regression, and a gradient helps the trees alone.
+measurement (benchmarks/forest_accuracy.py): sigma 16 harms both, sigma 8 the regression, and a gradient helps the trees alone;
+all features at every split and few leaves, bagged, are more accurate than a random part of them, and sooner asked.
 It takes large scales from a coarser grid.
 """
 
@@ -21,6 +22,7 @@ from lithoscope.job import Progress, Report, silent
 from lithoscope.parameters import parameter
 from lithoscope.segmenters.bank_pieces import pieces
 from lithoscope.segmenters.base import Block, Labels, Samples, Scores, Segmenter, lacking, register
+from lithoscope.segmenters.growth import grown
 from lithoscope.segmenters.linear import Linear
 from lithoscope.segmenters.strokes import Chosen, balanced, gathered
 from lithoscope.segmenters.trees import Trees
@@ -28,11 +30,13 @@ from lithoscope.segmenters.trees import Trees
 if TYPE_CHECKING:
     from torch import Tensor
 
-STRENGTH = 0.01
+STRENGTH = 0.003
 """How little the logistic regression is held back."""
+LEAVES = 16
+"""Most leaves of a tree of the fast preset: few strokes seldom give more, and few are asked quickly."""
 LEAF = 10
 """Fewest learnt voxels in a leaf of the fast preset."""
-SMOOTH = 2 / 3
+SMOOTH = 0.7
 """The say of the logistic regression beside the trees."""
 SCALES = {"fast": (1.0, 2.0, 4.0, 8.0), "published": (1.0, 2.0, 4.0, 8.0, 16.0)}
 SHARE = {"fast": 0.3, "published": 0.1}
@@ -70,7 +74,7 @@ class Forest(Segmenter):
         shown_if=("unit", "um"),
     )
     trees: int = parameter(
-        30, "How many trees the fast preset grows.", minimum=1, maximum=1000, step=1, level="advanced", shown_if=("preset", "fast")
+        24, "How many trees the fast preset grows.", minimum=1, maximum=1000, step=1, level="advanced", shown_if=("preset", "fast")
     )
     seed: int = parameter(0, "The same seed gives the same trees.", minimum=0, step=1, level="advanced")
 
@@ -133,32 +137,51 @@ class Forest(Segmenter):
         return self
 
     def _grown(self, features: npt.NDArray[np.float32], target: npt.NDArray[np.int64], chosen: Chosen) -> Trees:
+        share = max(SHARE[self.preset], min(1.0, 2 / len(target)))
+        if self.preset == "fast":
+            weights, count = chosen.weights, self.trees
+            return grown(features, target, weights, trees=count, share=share, leaf=LEAF, leaves=LEAVES, seed=self.seed)
         from sklearn.ensemble import RandomForestClassifier
 
-        fast = self.preset == "fast"
         forest = RandomForestClassifier(
-            self.trees if fast else 150,
-            criterion="entropy",
-            max_depth=15,
-            max_features="sqrt" if fast else None,
-            max_samples=max(SHARE[self.preset], min(1.0, 2 / len(target))),
-            min_samples_leaf=LEAF if fast else 1,
-            max_leaf_nodes=None,
-            random_state=self.seed,
-        )
-        return Trees.of(forest.fit(features, target, sample_weight=chosen.weights if fast else None))
+            150, criterion="entropy", max_depth=15, max_features=None, max_samples=share, random_state=self.seed
+        )  # fmt: skip
+        return Trees.of(forest.fit(features, target))
 
     def certainties(self, features: "Tensor") -> "Tensor":
         """How likely each class is (classes, n) by features (channels, n)."""
-        import torch
-
         if self.trees_ is None:
             raise self.unfitted()
         if self.linear_ is None:
             return self.trees_.scores(features)
+        decisions, lead = self._smooth(features)
+        return self.trees_.scores(features, decisions).mul_(1 - SMOOTH).add_(lead)
+
+    def best(self, features: "Tensor") -> Labels:
+        """The likeliest class 1 … n of each voxel (n,) by features (channels, n): those of `certainties`, sooner."""
+        if self.trees_ is None:
+            raise self.unfitted()
+        if self.linear_ is None:
+            return self.trees_.best(features)
+        decisions, lead = self._smooth(features)
+        return self.trees_.best(features, decisions, lead, say=1 - SMOOTH)
+
+    def _smooth(self, features: "Tensor") -> "tuple[Tensor, Tensor]":
+        """The regression's decision values and its say in the scores, both (classes, n)."""
+        import torch
+
+        assert self.linear_ is not None
         decisions = self.linear_.decisions(features)
-        found = self.trees_.scores(torch.cat([features, decisions]))
-        return found.mul_(1 - SMOOTH).add_(torch.softmax(decisions, dim=0), alpha=SMOOTH)
+        return decisions, torch.softmax(decisions, dim=0).mul_(SMOOTH)
+
+    def by_features(self, features: npt.NDArray[np.float16], *, certain: bool) -> tuple[Labels, Scores | None]:
+        import torch
+
+        values = torch.from_numpy(features).flatten(1).float()
+        if not certain:
+            return self.best(values).reshape(features.shape[1:]), None
+        first, second = torch.topk(self.certainties(values), 2, dim=0).values
+        return self.best(values).reshape(features.shape[1:]), (first - second).reshape(features.shape[1:]).numpy()
 
     def scores(self, block: Block) -> Scores:
         if self.trees_ is None:
@@ -175,8 +198,7 @@ class Forest(Segmenter):
         found = np.ones(block.image.shape, np.uint8)
         core = found[block.core]
         for planes, values in pieces(self.bank, block):
-            best = np.argmax(self.certainties(values.flatten(1)).numpy(), axis=0)
-            core[planes] = (best + 1).astype(np.uint8).reshape(values.shape[1:])
+            core[planes] = self.best(values.flatten(1)).reshape(values.shape[1:])
         return found
 
     def learnt(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from lithoscope.classes import Class, ClassTable
 from lithoscope.errors import InputError
 from lithoscope.job import Progress, Report
-from lithoscope.segmenters.base import Samples
+from lithoscope.segmenters.base import Sample, Samples
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,10 +31,15 @@ class Taught:
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
-        """How many voxels teach each class."""
-        every = [np.bincount(p.teaching.reshape(-1), minlength=len(self.table) + 1)[1:] for p in self.pieces]
+        """How many painted voxels teach each class."""
+        every = [np.bincount(p.painted.reshape(-1), minlength=len(self.table) + 1)[1:] for p in self.pieces]
         found: npt.NDArray[np.int64] = np.array(every, np.int64).reshape(len(every), -1).sum(axis=0)
         return found
+
+    @property
+    def hints(self) -> int:
+        """How many voxels there are hints for."""
+        return sum(int((p.hints > 0).sum()) for p in self.pieces if p.hints is not None)
 
     @property
     def held(self) -> int:
@@ -48,7 +53,7 @@ class Taught:
         found = xxhash.xxh3_128()
         for piece in self.pieces:
             found.update(repr((piece.image.shape, piece.window)).encode())
-            for array in (piece.image, piece.labels, piece.held):
+            for array in (piece.image, piece.labels, piece.held, *(() if piece.hints is None else (piece.hints,))):
                 found.update(np.ascontiguousarray(array).view(np.uint8).data)
         return found.hexdigest()
 
@@ -57,7 +62,7 @@ def taught(samples: Samples, report: Report) -> Taught:
     """The labelled blocks as pieces; refused unless two classes are painted."""
     from lithoscope.training.crops import Piece
 
-    raw: list[tuple[npt.NDArray[Any], npt.NDArray[np.uint8], npt.NDArray[np.bool_], tuple[float, float]]] = []
+    raw: list[tuple[Sample, npt.NDArray[np.uint8], npt.NDArray[np.bool_]]] = []
     for number, sample in enumerate(samples):
         report(Progress(number, len(samples), "looking at what is painted"))
         assert sample.labels is not None
@@ -69,19 +74,19 @@ def taught(samples: Samples, report: Report) -> Taught:
             said[~np.isfinite(sample.image)] = 0
         held = np.zeros(said.shape, np.bool_) if sample.held is None else sample.held & (said > 0)
         if said.any():
-            raw.append((sample.image, said, held, sample.window))
-    present = sorted({int(i) for _, said, _, _ in raw for i in np.unique(said) if i})
+            raw.append((sample, said, held))
+    present = sorted({int(i) for _, said, _ in raw for i in np.unique(said) if i})
     known = [samples.classes[i] for i in present]
     if len(present) < 2:
         only = f"only {known[0].name}" if known else "nothing"
         raise InputError(f"{only} is painted inside the field of view; paint strokes of at least two classes")
-    teaching = {i for i in present if any(bool(((said == i) & ~held).any()) for _, said, held, _ in raw)}
+    teaching = {i for i in present if any(bool(((said == i) & ~held).any()) for _, said, held in raw)}
     number_of = np.zeros(256, np.uint8)
     number_of[present] = np.arange(1, len(present) + 1)
     pieces = []
-    for image, said, held, window in raw:
+    for sample, said, held in raw:
         kept = held & np.isin(said, sorted(teaching))
-        pieces.append(Piece(image, number_of[said], kept, window))
+        pieces.append(Piece(sample.image, number_of[said], kept, sample.window, inside=sample.inside))
     table = ClassTable(tuple(Class(i, c.name, c.colour, c.porosity) for i, c in enumerate(known, 1)))
     return Taught(tuple(pieces), table, tuple(c.name for c in known if c.id not in teaching))
 

@@ -75,6 +75,9 @@ def _said(sample: Sample, number: int) -> tuple[npt.NDArray[np.uint8], npt.NDArr
 
 def _features(sample: Sample, bank: FilterBank, places: tuple[npt.NDArray[np.intp], ...]) -> npt.NDArray[np.float32]:
     """The features (n, channels) of places of the core."""
+    if sample.picked is not None:
+        start = [o + c.start for o, c in zip(sample.origin, sample.core, strict=True)]
+        return sample.picked(np.stack(places, axis=1) + np.array(start), bank)
     if sample.source is not None:
         core = sample.features(bank)[(slice(None), *sample.core)]
         return np.ascontiguousarray(core[:, places[0], places[1], places[2]].T, np.float32)

@@ -1,29 +1,26 @@
 """Decision trees as plain arrays: taken from scikit-learn once they are grown, stored without pickle, and asked at speed.
 
-The top of a tree, which is all of it when it has up to 64 leaves as those of a few strokes have, is asked by bit vectors
-(QuickScorer: every comparison that fails strikes out what lies under its left branch; the lowest bit that is left is the way out),
-and the rest by walking down. That is compiled by numba when it is installed; without it, and on a GPU, torch walks all the way.
-Both give the same leaves.
+Asking is compiled by numba when it is installed (`compiled_trees`); without it, and on a GPU, torch walks all the way. Both give
+the same leaves.
 """
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import cache
-from heapq import heappop, heappush
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from lithoscope.segmenters.tree_tables import Tables, fits, tables
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 Floats = npt.NDArray[np.float32]
+Classes = npt.NDArray[np.uint8]
 
-WIDE = 64
-"""Ways out of a tree's top: the bits of one word."""
 CHUNK = 1 << 14
 """Voxels given to one thread at a time."""
 
@@ -53,7 +50,7 @@ class Trees:
             here = np.arange(grown.node_count)
             parts["first"].append(np.array([start]))
             parts["feature"].append(np.where(leaf, -1, grown.feature))
-            parts["threshold"].append(np.where(leaf, np.inf, _not_above(grown.threshold)))
+            parts["threshold"].append(np.where(leaf, np.inf, not_above(grown.threshold)))
             parts["left"].append(start + np.where(leaf, here, grown.children_left))
             parts["right"].append(start + np.where(leaf, here, grown.children_right))
             shares = grown.value[:, 0, :]
@@ -83,40 +80,41 @@ class Trees:
             deepest = max(deepest, int(level[k]) + 1)
         return deepest
 
-    def scores(self, features: "Tensor") -> "Tensor":
-        """The mean class shares (classes, n) of voxels' features (channels, n), on the features' device."""
+    def scores(self, features: "Tensor", more: "Tensor | None" = None) -> "Tensor":
+        """The mean class shares (classes, n) of voxels' features (channels, n), followed by `more`, on the features' device."""
         import torch
 
-        if features.device.type == "cpu" and compiled() is not None:
-            return torch.from_numpy(self._by_numba(np.ascontiguousarray(features.numpy(), np.float32), torch.get_num_threads()))
-        return self._by_torch(features)
+        ask = self._compiled(features)
+        if ask is None:
+            return self._by_torch(features if more is None else torch.cat([features, more]))
+        known, beside = _floats(features), _floats(features[:0] if more is None else more)
+        out = np.empty((self.values.shape[1], known.shape[1]), np.float32)
+        _in_parts(lambda a, b: ask.shares(known, beside, a, b, self._tables(), out), known.shape[1])
+        return torch.from_numpy(out)
 
-    def _by_numba(self, features: Floats, threads: int) -> Floats:
-        ask = compiled()
-        assert ask is not None
-        tops = self._tops()
-        n = features.shape[1]
-        out = np.empty((self.values.shape[1], n), np.float32)
+    def best(self, features: "Tensor", more: "Tensor | None" = None, lead: "Tensor | None" = None, *, say: float = 1.0) -> Classes:
+        """The class 1 … n with the greatest lead + say · mean class share, (n,); `lead` is (classes, n), or None for no lead.
 
-        def some(start: int) -> None:
-            rest = (self.feature, self.threshold, self.left, self.right, self.values)
-            ask(features, start, min(start + CHUNK, n), *tops, *rest, out)
-
-        starts = range(0, n, CHUNK)
-        if min(threads, len(starts)) <= 1:
-            for start in starts:
-                some(start)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(some, starts))
+        Where numba is installed a voxel is asked only until the trees to come cannot change its class.
+        """
+        ask = self._compiled(features)
+        if ask is None:
+            shares = self.scores(features, more).mul_(say)
+            found: Classes = (shares if lead is None else shares.add_(lead)).argmax(0).add_(1).byte().cpu().numpy()
+            return found
+        known, beside = _floats(features), _floats(features[:0] if more is None else more)
+        ahead = np.zeros((self.values.shape[1], known.shape[1]), np.float32) if lead is None else _floats(lead)
+        out = np.empty(known.shape[1], np.uint8)
+        _in_parts(lambda a, b: ask.best(known, beside, ahead, say / self.count, a, b, self._tables(), out), known.shape[1])
         return out
 
-    def _tops(self) -> tuple[npt.NDArray[Any], ...]:
-        """The bit vectors of every tree's top: (first, feature, threshold, mask) of its comparisons (first, node) of its
-        exits, and whether any exit leads further down."""
-        found: tuple[npt.NDArray[Any], ...] | None = self.__dict__.get("tops")
+    def _compiled(self, features: "Tensor") -> Any:
+        return compiled() if features.device.type == "cpu" and fits(self) else None
+
+    def _tables(self) -> Tables:
+        found: Tables | None = self.__dict__.get("tables")
         if found is None:
-            found = self.__dict__["tops"] = _bit_vectors(self)
+            found = self.__dict__["tables"] = tables(self)
         return found
 
     def _by_torch(self, features: "Tensor") -> "Tensor":
@@ -138,64 +136,34 @@ class Trees:
         return (total / self.count).float().T.contiguous()
 
 
-def _not_above(threshold: npt.NDArray[np.float64]) -> Floats:
+def not_above(threshold: npt.NDArray[np.float64]) -> Floats:
     """The greatest float32 that is not above each threshold: float32 features then compare as they did in double precision."""
     single = threshold.astype(np.float32)
     return np.where(single > threshold, np.nextafter(single, np.float32(-np.inf)), single).astype(np.float32)
 
 
-def _bit_vectors(trees: Trees) -> tuple[npt.NDArray[Any], ...]:
-    feature, left, right = trees.feature.tolist(), trees.left.tolist(), trees.right.tolist()
-    leaves = [1] * len(feature)
-    for k in range(len(feature) - 1, -1, -1):
-        if feature[k] >= 0:
-            leaves[k] = leaves[left[k]] + leaves[right[k]]
-    node_first, exit_first = [0], [0]
-    nodes: list[int] = []
-    masks: list[int] = []
-    exits: list[int] = []
-    for root in trees.first[:-1].tolist():
-        opened: set[int] = set()
-        frontier = [(-leaves[root], root)]
-        while len(frontier) < WIDE and frontier[0][0] < -1:
-            _, k = heappop(frontier)
-            opened.add(k)
-            for child in (left[k], right[k]):
-                heappush(frontier, (-leaves[child], child))
-        first = len(exits)
+def _floats(values: "Tensor") -> Floats:
+    return np.ascontiguousarray(values.numpy(), np.float32)
 
-        def visit(k: int, first: int = first, opened: set[int] = opened) -> tuple[int, int]:
-            """The exits, from and to, under node k; comparisons are written down on the way."""
-            if k not in opened:
-                exits.append(k)
-                return len(exits) - 1 - first, len(exits) - first
-            a, b = visit(left[k])
-            _, end = visit(right[k])
-            nodes.append(k)
-            masks.append(~(((1 << (b - a)) - 1) << a) & (2**64 - 1))
-            return a, end
 
-        visit(root)
-        node_first.append(len(nodes))
-        exit_first.append(len(exits))
-    at = np.array(nodes, np.int64)
-    return (
-        np.array(node_first, np.int64),
-        trees.feature[at].astype(np.int64),
-        trees.threshold[at],
-        np.array(masks, np.uint64),
-        np.array(exit_first, np.int64),
-        np.array(exits, np.int64),
-        np.array([any(feature[k] >= 0 for k in exits[a:b]) for a, b in pairwise(exit_first)], np.bool_),
-    )
+def _in_parts(work: Callable[[int, int], None], n: int) -> None:
+    """Do `work` for voxels 0 … n - 1, a part at a time on as many threads as torch uses."""
+    import torch
+
+    starts = range(0, n, CHUNK)
+    threads = min(torch.get_num_threads(), len(starts))
+    if threads <= 1:
+        work(0, n)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda start: work(start, min(start + CHUNK, n)), starts))
 
 
 @cache
-def compiled() -> Callable[..., None] | None:
-    """The compiled kernel, or None without numba."""
+def compiled() -> Any:
+    """The module of compiled loops, or None without numba."""
     try:
-        from lithoscope.segmenters.compiled_trees import ask
+        from lithoscope.segmenters import compiled_trees
     except ImportError:
         return None
-    found: Callable[..., None] = ask
-    return found
+    return compiled_trees

@@ -18,12 +18,15 @@ from lithoscope.errors import InputError, UnreadableError
 from lithoscope.job import Report, silent
 from lithoscope.parameters import parameter
 from lithoscope.segmenters.base import Block, Labels, Samples, Scores, Segmenter, register
+from lithoscope.segmenters.unet_sizes import PLANES, SPACE, Size
 from lithoscope.volume.box import Triple
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from lithoscope.segmenters.network_parts import Taught
+    from lithoscope.training.effort import Effort
     from lithoscope.training.loop import Plan
     from lithoscope.training.progress import Standing
     from lithoscope.training.tiles import Tiler
@@ -32,35 +35,12 @@ if TYPE_CHECKING:
 Place = tuple[slice, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
-    """A preset: its network, its crops, and how long and fast it is taught."""
-
-    features: int
-    levels: int
-    side: int
-    batch: int
-    steps: int
-    rate: float
-    dropout: float
-
-
-PLANES: dict[str, Size] = {
-    "tiny": Size(4, 1, 16, 4, 30, 1e-2, 0.0),
-    "light": Size(16, 2, 96, 6, 150, 3e-3, 0.1),
-    "small": Size(32, 4, 160, 12, 1000, 5e-4, 0.5),
-    "large": Size(64, 4, 160, 12, 1000, 3e-4, 0.5),
-}
-SPACE: dict[str, Size] = {
-    "tiny": Size(4, 1, 12, 4, 30, 1e-2, 0.0),
-    "light": Size(8, 2, 32, 4, 200, 3e-3, 0.1),
-    "small": Size(32, 3, 64, 4, 1000, 5e-4, 0.2),
-    "large": Size(64, 3, 64, 4, 1000, 3e-4, 0.2),
-}
 MOVING = threading.Lock()
 """Held while a network is brought to its device: blocks are answered in several threads."""
 SLAB, WIDE = 8, 2048
 """Planes, and voxels along a plane, that are answered before it can be cancelled; the wider, the less is looked at twice."""
+HINTED = 8
+"""Voxels around what is painted that a forest in space sees."""
 JUDGEMENTS = 15
 """How often a training is judged."""
 
@@ -85,14 +65,14 @@ class UNet(Segmenter):
         "z", "With dimensions=2: the axis across the slices; all averages the three.", shown_if=("dimensions", 2)
     )
     slices: int | None = parameter(
-        None, "With dimensions=2: how many neighbouring slices are seen of one, an odd number; 3 when left open, 1 for separate slices.",
+        None, "With dimensions=2: how many neighbouring slices are seen of one, an odd number; left open: 3, light 5, separate slices 1.",
         minimum=1, maximum=15, step=2, shown_if=("dimensions", 2),
     )  # fmt: skip
     steps: int | None = parameter(None, "How long it is taught; as the preset says when left open.", minimum=1, maximum=1_000_000, step=50)
     flips: bool = parameter(False, "Answers with the mean over all mirror images: slower by as many, a little better.")
-    unlabelled: Literal["nothing", "teacher", "pseudo"] = parameter(
-        "nothing", "What unpainted voxels teach: agreement with the network's slow mean (teacher), or its class where it is sure (pseudo).",
-        level="advanced",
+    unlabelled: Literal["forest", "nothing", "teacher", "pseudo"] | None = parameter(
+        None, "What unpainted voxels teach: what a forest says of them (forest), nothing, agreement with the network's slow mean "
+        "(teacher), or its class where it is sure (pseudo). Forest when left open.", level="advanced",
     )  # fmt: skip
     side: int | None = parameter(None, "Edge of the crops that are learnt from.", minimum=8, maximum=1024, unit="voxels", level="advanced")
     batch: int | None = parameter(None, "Crops a step; divided by itself when the memory does not hold them.", minimum=1, level="advanced")
@@ -108,10 +88,15 @@ class UNet(Segmenter):
     about_: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def left_open(self) -> dict[str, tuple[Any, str]]:
-        if self.preset is not None:
-            return {}
-        gpu = self._device().type != "cpu"
-        return {"preset": ("small", "there is a GPU") if gpu else ("light", "there is no GPU")}
+        found: dict[str, tuple[Any, str]] = {}
+        if self.preset is None:
+            gpu = self._device().type != "cpu"
+            found["preset"] = ("small", "there is a GPU") if gpu else ("light", "there is no GPU")
+        if self.unlabelled is None:
+            found["unlabelled"] = (
+                ("nothing", "a tiny network") if self.preset == "tiny" else ("forest", "strokes alone say little of borders")
+            )
+        return found
 
     def halo(self) -> Triple:
         config = self._config(2)
@@ -121,6 +106,12 @@ class UNet(Segmenter):
         around = {axis: tuple(side if a == axis else config.reach for a in range(3)) for axis in self._across}
         z, y, x = (max(reach[a] for reach in around.values()) for a in range(3))
         return (z, y, x)
+
+    def labelled_halo(self) -> Triple:
+        z, y, x = self.halo()
+        if self._unlabelled != "forest" or self._hints_in_plane:
+            return (z, y, x)
+        return (max(z, HINTED), max(y, HINTED), max(x, HINTED))
 
     def labelled_edge(self) -> Triple:
         z, y, x = (1 if not self._in_space and self._across == (a,) else (64 if self._in_space else 256) for a in range(3))
@@ -146,7 +137,12 @@ class UNet(Segmenter):
 
         self.network_, self.table_, self.about_ = None, ClassTable(), {}
         device, found = self._device(), taught(samples, report)
-        config, plan = self._config(len(found.table)), self._plan(device)
+        if self._unlabelled == "forest":
+            from lithoscope.segmenters.hints import hinted
+
+            axis = self._across[0] if not self._in_space and len(self._across) == 1 else None
+            found = hinted(found, axis=axis, flat=self._hints_in_plane, seed=self.seed, report=report)
+        config, plan = self._config(len(found.table)), self._plan(device, found.hints > 0)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             network = Network(config)
@@ -158,28 +154,31 @@ class UNet(Segmenter):
             return self._scored(self._tiler(network, config, device), image, core, (0, 0, 0), len(found.table))
 
         lesson = Lesson(
-            lambda step: crops.batch(step, plan.batch), class_weights(torch.from_numpy(found.counts)),
+            lambda step: crops.batch(step, plan.batch), class_weights(torch.from_numpy(crops.counts.sum(0))),
             judge(found.pieces, len(found.table), ask) if found.held else None, augmentation, found.digest(),
         )  # fmt: skip
         standing = train(network, lesson, plan, device=device, folder=self.folder, report=report)
         self.network_, self.table_ = network, found.table
-        self.about_ = {"config": list(config.row()), "learnt": self._story(standing, found.counts, found.given_back, plan)}
+        self.about_ = {"config": list(config.row()), "learnt": self._story(standing, found, plan)}
         return self
 
-    def _story(self, standing: "Standing", counts: npt.NDArray[np.int64], given_back: tuple[str, ...], plan: "Plan") -> dict[str, Any]:
+    def _story(self, standing: "Standing", found: "Taught", plan: "Plan") -> dict[str, Any]:
         assert self.network_ is not None
-        loss = standing.curves.get("loss", [])
-        ends = list(range(plan.every, len(loss) + 1, plan.every)) or [len(loss)]
-        curves = {"step": ends, "loss": [round(float(np.mean(loss[max(0, e - plan.every) : e])), 5) for e in ends]}
-        curves |= {name: standing.curves[name] for name in ("held_out_iou", "judged_at") if name in standing.curves}
+        from lithoscope.training.progress import curves
+
         story: dict[str, Any] = {
             "preset": self.preset or self.left_open()["preset"][0], "parameters": sum(p.numel() for p in self.network_.parameters()),
-            "steps": standing.step, "voxels": {c.name: int(n) for c, n in zip(self.table_, counts, strict=True)}, "curves": curves,
+            "steps": standing.step, "voxels": {c.name: int(n) for c, n in zip(self.table_, found.counts, strict=True)},
+            "curves": curves(standing, plan.every),
         }  # fmt: skip
         if standing.best_score:
             story |= {"best_step": standing.best_step, "chosen_by": "the strokes that are held out for the score"}
-        if given_back:
-            story["not_held_out"] = list(given_back)
+        if found.hints:
+            story["hints"] = found.hints
+        if found.given_back:
+            story["not_held_out"] = list(found.given_back)
+        if standing.stopped:
+            story["ended_early"] = "by hand"
         if standing.divided > 1:
             story["batch_divided_by"] = standing.divided
         return story
@@ -266,10 +265,19 @@ class UNet(Segmenter):
     def _channels(self) -> int:
         if self._in_space:
             return 1
-        wanted = 3 if self.slices is None else self.slices
+        wanted = self._size.slices if self.slices is None else self.slices
         if wanted % 2 == 0:
             raise InputError(f"slices={wanted} has no middle one; give an odd number")
         return wanted
+
+    @property
+    def _unlabelled(self) -> str:
+        return self.unlabelled or str(self.left_open()["unlabelled"][0])
+
+    @property
+    def _hints_in_plane(self) -> bool:
+        """Whether the forest, too, is to look within planes alone: where this network does."""
+        return not self._in_space and len(self._across) == 1 and self._channels == 1
 
     @property
     def _size(self) -> Size:
@@ -283,15 +291,29 @@ class UNet(Segmenter):
         size = self._size
         return UNetConfig(classes, self._channels, size.features, size.levels, 3 if self._in_space else 2, size.dropout)
 
-    def _plan(self, device: "torch.device") -> "Plan":
+    def _plan(self, device: "torch.device", hinted: bool) -> "Plan":
         from lithoscope.training.loop import Plan
 
         size = self._size
-        steps = self.steps or size.steps
+        steps, own = self.steps or size.steps, self._unlabelled
+        unlabelled: Literal["nothing", "teacher", "pseudo"] = "teacher" if own == "teacher" else "pseudo" if own == "pseudo" else "nothing"
+        # Overlap says something of masks alone, not of what a forest guessed.
         return Plan(
-            steps, self.batch or size.batch, self.rate or size.rate, unlabelled=self.unlabelled, every=max(1, steps // JUDGEMENTS),
-            patience=self.patience, half=device.type == "cuda", save_memory=self.save_memory, seed=self.seed,
+            steps, self.batch or size.batch, self.rate or size.rate, every=max(1, steps // JUDGEMENTS), patience=self.patience,
+            unlabelled=unlabelled, dice=0.0 if hinted else 1.0, average=True,
+            half=device.type == "cuda", save_memory=self.save_memory, seed=self.seed,
         )  # fmt: skip
+
+    def effort(self, classes: int, voxels: int) -> "Effort":
+        """How long it will learn to tell so many classes apart, and answer for so many voxels; timed now, within seconds."""
+        from lithoscope.training.effort import effort
+        from lithoscope.training.unet import UNet as Network
+
+        config, device = self._config(classes), self._device()
+        plan, ways = self._plan(device, True), 1 if self._in_space else len(self._across)
+        crop = (config.channels, *[-(-(self.side or self._size.side) // config.stride) * config.stride] * config.axes)
+        times = ways * (2**config.axes if self.flips else 1)
+        return effort(Network(config), crop, batch=plan.batch, steps=plan.steps, voxels=voxels * times, device=device)
 
     def learnt(self) -> dict[str, Any]:
         if self.network_ is None:
@@ -302,12 +324,13 @@ class UNet(Segmenter):
     def state(self) -> dict[str, npt.NDArray[Any]]:
         if self.network_ is None:
             raise self.unfitted()
-        weights = {f"network.{name}": value.detach().cpu().numpy() for name, value in self.network_.state_dict().items()}
+        weights = {f"network.{name}": value.detach().cpu().contiguous().numpy() for name, value in self.network_.state_dict().items()}
         return {"about": np.frombuffer(json.dumps(self.about_, sort_keys=True).encode(), np.uint8), **weights}
 
     def restore(self, state: dict[str, npt.NDArray[Any]], classes: ClassTable) -> Self:
         import torch
 
+        from lithoscope.training.devices import laid_out
         from lithoscope.training.unet import UNet as Network
         from lithoscope.training.unet import config_of
 
@@ -324,7 +347,7 @@ class UNet(Segmenter):
             raise UnreadableError("the model's weights are not all numbers; train it again")
         if config.classes != len(classes) or config.channels != self._channels or (config.axes == 3) != self._in_space:
             raise InputError(f"the model's network tells {config.classes} classes apart and the model names {len(classes)}; train it again")
-        self.network_, self.table_, self.about_ = network.eval(), classes, about
+        self.network_, self.table_, self.about_ = laid_out(network.eval()), classes, about
         return self
 
     @property

@@ -27,16 +27,27 @@ def windowed(image: npt.NDArray[Any], window: tuple[float, float]) -> npt.NDArra
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A labelled block: image (z, y, x) of native dtype, labels and held likewise, and the image's window."""
+    """A labelled block: image (z, y, x) of native dtype, labels and held likewise, and the image's window.
+
+    `hints` are classes that nobody painted but that are likely, 0 where there are none; `inside` marks the field of view.
+    """
 
     image: npt.NDArray[Any]
     labels: npt.NDArray[np.uint8]
     held: npt.NDArray[np.bool_]
     window: tuple[float, float]
+    hints: npt.NDArray[np.uint8] | None = None
+    inside: npt.NDArray[np.bool_] | None = None
+
+    @cached_property
+    def painted(self) -> npt.NDArray[np.uint8]:
+        """What was painted and is not held."""
+        return self.labels * ~self.held
 
     @cached_property
     def teaching(self) -> npt.NDArray[np.uint8]:
-        return self.labels * ~self.held
+        """The same with the hints where nothing was painted."""
+        return self.painted if self.hints is None else np.where(self.labels > 0, self.painted, self.hints)
 
     @cached_property
     def places(self) -> list[npt.NDArray[np.intp]]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from lithoscope.job import Progress, Report, silent
-from lithoscope.training import progress
+from lithoscope.training import progress, stopping
 from lithoscope.training.augment import Augmentation, degraded, toned
 from lithoscope.training.crops import Batch
-from lithoscope.training.devices import guarded, out_of_memory
+from lithoscope.training.devices import guarded, laid_out, out_of_memory
 from lithoscope.training.losses import agreement_loss, dense_crops, dice_loss, painted_loss, painted_weight
-from lithoscope.training.progress import Standing
+from lithoscope.training.progress import Standing, curves
 
 AHEAD = 3
 """Batches that are made ready while one is learnt from."""
@@ -29,8 +29,10 @@ class Plan:
     """How long, how fast and by what. The rate rises over the first `warmup` of the steps and falls along a cosine to nothing.
 
     `unlabelled` is what voxels count for that nobody painted: nothing, agreement with a slowly moving mean of the network, or
-    that mean's class where it is sure. Every `every` steps the network is judged; after `patience` judgements without a better
-    one it ends. `half` is mixed precision; `save_memory` works parts of the network out twice.
+    that mean's class where it is sure. Every `every` steps the network is judged; after `patience` judgements without a good
+    one it ends. Scores within `tie` of the best are as good, and of those the last weights are kept: a few strokes cannot tell
+    them apart, and what was taught longer is right more often where nobody painted. With `average` that mean is what is judged
+    and kept, whatever `unlabelled` is. `half` is mixed precision; `save_memory` works parts of the network out twice.
     """
 
     steps: int = 300
@@ -45,7 +47,9 @@ class Plan:
     memory: float = 0.99
     every: int = 20
     patience: int = 6
+    tie: float = 0.03
     clip: float = 5.0
+    average: bool = False
     half: bool = False
     save_memory: bool = False
     seed: int = 0
@@ -62,8 +66,8 @@ class Plan:
 class Lesson:
     """What is learnt from: the batch of a step, the weight of each class (classes,), and how crops may be toned and degraded.
 
-    `judge` scores a network in evaluation mode, without augmentation: the higher the better, compared from left to right, the
-    first being the mean IoU on held-out strokes; None when nothing is held out, and the last weights are kept.
+    `judge` scores a network in evaluation mode, without augmentation: first the mean IoU on held-out strokes, which decides, then
+    whatever else is to be told of it; None when nothing is held out, and the last weights are kept.
     """
 
     batch: Callable[[int], Batch]
@@ -89,12 +93,12 @@ class _Training:
     """What a training holds while it runs."""
 
     def __init__(self, network: nn.Module, lesson: Lesson, plan: Plan, device: torch.device, folder: Path | None) -> None:
-        self.network, self.lesson, self.plan, self.device, self.folder = network.to(device), lesson, plan, device, folder
+        self.network, self.lesson, self.plan, self.device, self.folder = laid_out(network.to(device)), lesson, plan, device, folder
         saving = getattr(network, "save_memory", None)
         if saving is not None:
             saving(plan.save_memory)
         self.modules = {"network": self.network}
-        if plan.unlabelled != "nothing":
+        if plan.average or plan.unlabelled != "nothing":
             self.modules["mean"] = deepcopy(self.network).requires_grad_(False)
         trained = [p for p in network.parameters() if p.requires_grad]
         vectors = [p for p in trained if p.ndim < 2]
@@ -112,12 +116,14 @@ class _Training:
 
     def run(self, report: Report) -> Standing:
         plan = self.plan
+        if self.folder is not None:
+            stopping.forget(self.folder)
         standing = progress.load(self.folder, self.modules, self.optimiser, self.about) if self.folder else Standing()
         whole = True
         try:
             with _batches(self.lesson.batch, standing.step, plan.steps) as batches:
                 for step, batch in batches:
-                    if standing.waited >= plan.patience > 0:
+                    if standing.waited >= plan.patience > 0 or self._enough(standing):
                         break
                     whole = False
                     loss = self._step(step, batch, standing)
@@ -126,16 +132,28 @@ class _Training:
                     if standing.step % plan.every == 0 or standing.step == plan.steps:
                         self._judge(standing)
                         self._keep(standing)
-                    report(Progress(standing.step, plan.steps, _words(standing)))
+                    shown = {"curves": curves(standing, plan.every)} if standing.step % plan.every == 0 else {}
+                    report(Progress(standing.step, plan.steps, _words(standing), shown))
         except BaseException:
             # A step that broke off in the middle leaves half of itself behind, and is not kept.
             if whole and standing.step:
-                self._keep(standing)
+                # A device that is gone gives nothing back: what was kept before stays, and why it ended is what is said.
+                with suppress(RuntimeError):
+                    self._keep(standing)
             raise
         if standing.best:
             self.network.load_state_dict(standing.best)
         self.network.eval()
         return standing
+
+    def _enough(self, standing: Standing) -> bool:
+        """Whether somebody wished it to end here with the best weights so far."""
+        if self.folder is None or not stopping.wished(self.folder):
+            return False
+        if standing.step and (not standing.curves.get("judged_at") or standing.curves["judged_at"][-1] != standing.step):
+            self._judge(standing)
+        standing.stopped = bool(standing.step)
+        return standing.stopped
 
     def _keep(self, standing: Standing) -> None:
         if self.folder is not None:
@@ -149,7 +167,7 @@ class _Training:
         judged.eval()
         score = [round(v, 6) for v in self.lesson.judge(judged)]
         standing.note(held_out_iou=score[0], judged_at=standing.step)
-        if not standing.best_score or score > standing.best_score:
+        if score[0] >= max(standing.curves["held_out_iou"]) - self.plan.tie:
             standing.best = {k: v.detach().clone() for k, v in judged.state_dict().items()}
             standing.best_score, standing.best_step, standing.waited = score, standing.step, 0
         else:
@@ -186,6 +204,7 @@ class _Training:
             self.network.train()
             self.optimiser.zero_grad(set_to_none=True)
             said = 0.0
+            images, clean = (laid_out(t) for t in (images, clean))
             for view, plain, target in zip(*(t.chunk(parts) for t in (images, clean, labels)), strict=True):
                 with self._mixed():
                     logits = self.network(view)

@@ -17,7 +17,10 @@ Weights = dict[str, Tensor]
 
 @dataclass
 class Standing:
-    """How far a training is: `step` of its steps done, `best` weights so far and what they scored, curves by step."""
+    """How far a training is: `step` of its steps done, `best` weights so far and what they scored, curves by step.
+
+    `divided`: into how many parts a batch is, for want of memory; `stopped`: somebody had it end early.
+    """
 
     step: int = 0
     best: Weights = field(default_factory=dict)
@@ -25,12 +28,22 @@ class Standing:
     best_step: int = 0
     waited: int = 0
     divided: int = 1
+    stopped: bool = False
     curves: dict[str, list[float]] = field(default_factory=dict)
 
     def note(self, **values: float) -> None:
         """Add a point to each of these curves."""
         for name, value in values.items():
             self.curves.setdefault(name, []).append(round(float(value), 6))
+
+
+def curves(standing: Standing, every: int) -> dict[str, list[float]]:
+    """The curves to look at: the mean loss over each `every` steps, and the held-out score where it was judged."""
+    loss = standing.curves.get("loss", [])
+    ends = list(range(every, len(loss) + 1, every)) or [len(loss)]
+    found: dict[str, list[float]] = {"step": [float(e) for e in ends]}
+    found["loss"] = [round(sum(part) / max(len(part), 1), 5) for part in (loss[max(0, e - every) : e] for e in ends)]
+    return found | {name: list(standing.curves[name]) for name in ("held_out_iou", "judged_at") if name in standing.curves}
 
 
 def save(folder: Path, standing: Standing, modules: dict[str, nn.Module], optimiser: torch.optim.Optimizer, about: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from lithoscope.training.devices import laid_out, out_of_memory
 from lithoscope.volume.blocks import read
 from lithoscope.volume.box import Box
 
@@ -81,8 +82,18 @@ class Tiler:
             yield tuple(slice(a, b) for a, b in place), answer[(slice(None), *here)]
 
     def ask(self, images: Tensor) -> Tensor:
-        """Scores (n, classes, …) of images (n, channels, …), summing to one."""
-        images = images.to(self.device)
+        """Scores (n, classes, …) of images (n, channels, …), summing to one; in halves where memory does not hold them together."""
+        try:
+            return self._asked(images)
+        except RuntimeError as error:
+            if len(images) < 2 or not out_of_memory(error):
+                raise
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return torch.cat([self.ask(half) for half in images.chunk(2)])
+
+    def _asked(self, images: Tensor) -> Tensor:
+        images = laid_out(images.to(self.device))
         axes = range(2, images.ndim)
         ways: list[tuple[int, ...]] = [()]
         if self.flips:

@@ -112,3 +112,39 @@ def report(
         structure=structure,
         overwrite=overwrite,
     )
+
+
+@app.command
+def spotcheck(
+    scan: str,
+    result: str,
+    /,
+    *,
+    count: int = 200,
+    table: str | None = None,
+    answers: str | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    common: Common = COMMON,
+) -> None:
+    """Draw random places for a person to name; from the answers follow accuracy and fractions with intervals.
+
+    Parameters
+    ----------
+    scan
+        The scan.
+    result
+        The name of the result.
+    count
+        How many places, shared out among the classes by their size.
+    table
+        Write the places here, as a CSV table with an empty column for what is seen there.
+    answers
+        Take up the answers from such a table.
+    seed
+        Other places for another seed.
+    overwrite
+        Begin anew though there are answers, and replace the table.
+    """
+    given = {k: v for k, v in locals().items() if k != "common"}
+    run("spotcheck", text.spotcheck, common, f"spot check of {result}", **given)

@@ -31,6 +31,7 @@ COMMANDS = {
     "measure": "results:measure",
     "compare": "judging:compare",
     "report": "judging:report",
+    "spotcheck": "judging:spotcheck",
     "backbones": "backbones:backbones",
     "pretrain": "pretraining:pretrain",
     "evaluate_backbone": "backbones:evaluate_backbone",

@@ -94,6 +94,44 @@ def report(
     )
 
 
+def spotcheck(
+    scan: str,
+    result: str,
+    *,
+    count: int = 200,
+    table: str | None = None,
+    answers: str | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    report: Report = silent,
+) -> Json:
+    """Draw random places of a result for a person to name, or take up the answers; says accuracy and fractions once there are enough.
+
+    A spot check that was begun is gone on with; `overwrite` begins it anew.
+    """
+    from lithoscope.measure import named_places
+    from lithoscope.volume.scan import Scan
+
+    if table is not None and Path(table).exists() and not overwrite:
+        raise TakenError(f"{table} exists already; give another name, or --overwrite")
+    opened = Scan.open(Path(scan))
+    check = named_places.load(opened, result)
+    if answers is not None:
+        if check is None:
+            raise InputError(f"{result} as it is now has no spot check; draw its places first, with --table {answers}")
+        check = named_places.read_table(check, Path(answers))
+        named_places.save(opened, check)
+    elif check is None or overwrite:
+        check = named_places.begin(opened, result, count, seed=seed, overwrite=overwrite, report=report)
+    if table is not None:
+        named_places.write_table(check, Path(table))
+    found = {"scan": opened.name, "result": result, "places": len(check.drawn.places), "named": len(check.seen), "table": table}
+    try:
+        return {**found, **check.checked().to_json(), "missing": ""}
+    except InputError as error:
+        return {**found, "missing": str(error)}
+
+
 def _by_method(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """{"forest.preset": "fast"} as {"forest": {"preset": "fast"}}."""
     found: dict[str, dict[str, Any]] = {}

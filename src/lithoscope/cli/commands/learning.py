@@ -35,6 +35,7 @@ def train(
     import shutil
 
     from lithoscope.errors import MissingError, TakenError
+    from lithoscope.labels.trainings import model_training_folder
     from lithoscope.parameters import settings as every
     from lithoscope.record import RunRecord
     from lithoscope.segmenters.saving import save
@@ -45,7 +46,7 @@ def train(
         raise TakenError(f"{folder} exists already; give another name, or --overwrite")
     if not scans:
         raise InputError("no scan given; name at least one")
-    unfinished = folder.with_name(f"{folder.name}.training")
+    unfinished = model_training_folder(folder)
     if resume and not unfinished.is_dir():
         raise MissingError(f"there is no unfinished training of {folder}; leave out --resume to begin it")
     if not resume:
@@ -69,6 +70,25 @@ def train(
     except OSError as error:
         raise StorageError(f"the record of the model could not be written to {folder}: {error.strerror or error}") from error
     return record.to_json()
+
+
+def place_to_train(scan: Any, method: str, settings: Mapping[str, Any], output: str, image: str | None, *, resume: bool) -> Path | None:
+    """Where a method is taught for the result `output`; None to go on with a result that was begun, or for one that learns at once."""
+    from lithoscope.labels.result_writer import PARTIAL
+    from lithoscope.labels.trainings import begin, training_folder
+    from lithoscope.record import RunRecord
+    from lithoscope.segmenters import segmenter
+
+    folder = training_folder(scan.sidecar, output)
+    answered = (scan.labels_folder / f"{output}{PARTIAL}").exists()
+    if resume and (answered or not folder.is_dir()):
+        return None
+    if "folder" not in segmenter(method).__dataclass_fields__:
+        return None
+    if not resume:
+        source = {"uuid": scan.uuid, "name": scan.name, "image": image}
+        begin(folder, RunRecord("segment", method, dict(settings), source, output=output))
+    return folder
 
 
 def taught(

@@ -1,6 +1,7 @@
 """Methods: listed, judged, run and run again."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ def segment(
 ) -> Json:
     """Segment scans by a method, or by a model that was saved; answers with the run record (several: under `runs`)."""
     from lithoscope.labels.predict import segment as run
+    from lithoscope.labels.results import check_free
+    from lithoscope.labels.trainings import drop, held, training_folder
     from lithoscope.segmenters import configured, segmenter
     from lithoscope.volume.box import Box
     from lithoscope.volume.scan import Scan
@@ -45,11 +48,18 @@ def segment(
     opened = [Scan.open(Path(path)) for path in scans]
     chosen: Any = None
     lesson: Any = None
-    if method is not None and segmenter(method).needs_labels and not resume:
+    training: Path | None = None
+    if method is not None and segmenter(method).needs_labels:
         given = _with_seed(method, settings or {}, seed)
-        chosen, lesson = learning.taught(
-            opened[:1], method, given, [strokes or learning.STROKES], image=image, device=device, report=report
-        )
+        training = learning.place_to_train(opened[0], method, given, output or method, image, resume=resume)
+        resume = resume and training is None
+        if not resume:
+            for scan in opened:
+                check_free(scan, output or method, overwrite=overwrite)
+            with nullcontext() if training is None else held(training):
+                chosen, lesson = learning.taught(
+                    opened[:1], method, given, [strokes or learning.STROKES], image=image, device=device, folder=training, report=report
+                )
     for number, scan in enumerate(opened):
         if model is not None:
             chosen, lesson = learning.loaded(Path(model), scan)
@@ -70,6 +80,8 @@ def segment(
             overwrite=overwrite,
             report=_part(report, number, len(scans), scan.name),
         )
+        if method is not None:
+            drop(training_folder(scan.sidecar, output or method))
         records.append(record.to_json())
     return records[0] if len(records) == 1 else {"runs": records}
 
