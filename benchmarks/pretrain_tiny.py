@@ -1,6 +1,6 @@
 """The recipe of the backbone that ships, `lithoscope-tiny`: from the folder of shared scans to weights, in one command.
 
-    python benchmarks/pretrain_tiny.py FOLDER OUTPUT --finish src/lithoscope/weights/lithoscope-tiny [--steps 3000 | --minutes 60]
+    python benchmarks/pretrain_tiny.py FOLDER OUTPUT --finish src/lithoscope/weights/lithoscope-tiny [--steps 20000 | --minutes 180]
 
 It may be stopped and given again; it goes on where it was. Neither the fossils, nor the battery and sandstone that the tables
 are scored on, nor anything else under `labelled/` and `retrieval/` is read.
@@ -76,13 +76,13 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--finish", type=Path, metavar="FOLDER", help="write what was taught to this folder, ready to ship")
     parser.add_argument("--objective", choices=["features", "mae", "dino"], default="features")
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=0, help="of gradients, after the start in closed form")
     parser.add_argument("--minutes", type=float, help="end after so many minutes instead")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--rate", type=float, default=2e-4)
     parser.add_argument("--patch", type=int, default=8)
     parser.add_argument("--position", choices=["conv", "alibi", "none", "learned"], default="conv")
-    parser.add_argument("--simulated", type=int, default=56)
+    parser.add_argument("--simulated", type=int, default=28)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2, help="threads that share a batch; the weights do not depend on them")
     given = parser.parse_args()

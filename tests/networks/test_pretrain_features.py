@@ -15,7 +15,7 @@ from lithoscope.training.selfsupervised.clock import UNSETTLED, Clock
 from lithoscope.training.selfsupervised.crops import Crops, Pool, Source
 from lithoscope.training.selfsupervised.described import NUMBERS, WIDTHS, described, looks
 from lithoscope.training.selfsupervised.foretold import Foretold
-from lithoscope.training.selfsupervised.loop import WATCH, pretrain
+from lithoscope.training.selfsupervised.loop import WATCH, crops_of, pretrain
 from lithoscope.training.selfsupervised.schedule import Schedule
 from lithoscope.training.selfsupervised.sources import plan_of
 from lithoscope.training.selfsupervised.warm_start import directions, ridge, warm_start, whitening
@@ -96,6 +96,30 @@ def test_foretelling_is_learnt_and_the_rank_is_watched(sources, tmp_path):
     assert last < 0.9 * first
     assert [line["step"] for line in lines if "rank" in line] == [0, WATCH]
     assert lines[-1]["rank"] > 1
+
+
+def test_no_step_at_all_gives_the_start_in_closed_form(sources, tmp_path):
+    made = plan(steps=0)
+    network = pretrain(sources, tmp_path, made)
+    again = Foretold(made.network, made.features, seed=made.seed, origins=2)
+    warm_start(again, crops_of(made, sources), made.augmentation)
+    assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), again.encoder.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(network.state_dict().values(), open_backbone(tmp_path).network.state_dict().values(), strict=True)
+    )
+
+
+def test_every_token_is_told_what_the_crop_looks_like_on_the_whole(sources):
+    wide = replace(CONFIG, hidden=96, heads=3)
+    made = Foretold(wide, origins=2)
+    crops = Crops(Pool(sources, 0, 6, 48, 2), side=48)
+    warm_start(made, crops, Augmentation(), steps=8, batch=8)
+    images, origins = crops.single(40, 32)
+    with torch.no_grad():
+        told = made.encoder(made.encoder.normalised(images))[:, made.encoder.prefix :, -1]
+    first, second = told.mean(1)[origins == 0], told.mean(1)[origins == 1]
+    assert (first.mean() - second.mean()).abs() > 2 * max(first.std(), second.std())
+    assert made.encoder.layernorm.weight[48:-1].abs().max() == 0
 
 
 def test_one_scan_has_no_name_to_tell(sources):

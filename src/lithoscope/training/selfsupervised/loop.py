@@ -87,7 +87,8 @@ def pretrain(
     output.mkdir(parents=True, exist_ok=True)
     folder = output / "checkpoint"
     first = checkpoint.load(folder, objective, optimiser, about)
-    if isinstance(objective, Foretold) and first == 0 and start is None:
+    fresh = not (folder / checkpoint.NAME).exists()
+    if isinstance(objective, Foretold) and fresh and start is None:
         warm_start(objective, crops, plan.augmentation, seed=plan.seed)
     (output / "plan.json").write_text(json.dumps(plan.to_json(), indent=1), encoding="utf-8")
     log = output / "log.jsonl"
@@ -117,7 +118,7 @@ def pretrain(
                 schedule = clock.settled(schedule, done, before + here)
                 report(Progress(done, clock.total(schedule, done, before + here), f"loss {said['loss']:.3f}"))
     finally:
-        if done > first:
+        if done > first or fresh:
             keep()
     return plainly(objective.backbone, start, plan.tuning)
 

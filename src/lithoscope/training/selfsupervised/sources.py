@@ -47,8 +47,8 @@ def plan_of(
         raise InputError(f"size {size!r} is not one of {', '.join(SIZES)}")
     if patch not in (8, 14, 16):
         raise InputError(f"patch {patch} is not one of 8, 14, 16")
-    if steps < 1 or (batch is not None and batch < 2):
-        raise InputError("a training wants at least one step and a batch of two")
+    if steps < (0 if objective == "features" else 1) or (batch is not None and batch < 2):
+        raise InputError("a training wants at least one step (features: none, for its start alone) and a batch of two")
     hidden, depth, heads = SIZES[size]
     network = VitConfig(
         hidden=hidden, depth=depth, heads=heads, patch=patch, channels=1, image_size=12 * patch, position=position, mean=(0.5,), std=(0.25,)
