@@ -314,16 +314,29 @@ def test_likeness_is_the_cosine_to_the_token_that_holds_the_voxel(textures):
 def test_likeness_over_the_volume_equals_likeness_plane_by_plane(scan, tmp_path):
     source = PlaneTokens(scan, Tokens(RANDOM, reduced=0))
     at = (4, 20, 30)
-    best, where = over_volume(source, at, 0, tmp_path / "near")
     import zarr
+    from ome_zarr_models.v05 import Image
 
-    array = zarr.open_array(str(tmp_path / "near"), mode="r")
-    query = Likeness(source, 0, 4).token(at)
-    for z in (0, 4, 27):
-        expected = Likeness(source, 0, z).to(query)
-        np.testing.assert_allclose(np.asarray(array[z]) / 255, expected.clip(0, 1), atol=0.003)
-    assert abs(where[0] - 4) > 8
-    assert 0 < best < 1
+    for axis in (0, 2):
+        best, where = over_volume(source, at, axis, tmp_path / "near.zarr")
+        group = zarr.open_group(str(tmp_path / "near.zarr"), mode="r")
+        Image.from_zarr(group)
+        scale = group.attrs["ome"]["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"]
+        assert scale == [s if a == axis else 8 * s for a, s in enumerate((3.0, 1.0, 1.0))]
+        query = Likeness(source, axis, at[axis]).token(at)
+        for index in (0, 4, 27):
+            expected = Likeness(source, axis, index).to(query)
+            np.testing.assert_allclose(np.take(group["0"], index, axis) / 255, expected.clip(0, 1), atol=0.003)
+        assert abs(where[axis] - at[axis]) > 8
+        assert 0 < best < 1
+
+    def stop(progress):
+        if progress.done == 5:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        over_volume(source, at, 0, tmp_path / "half.zarr", stop)
+    assert [p.name for p in tmp_path.iterdir()] == ["near.zarr"]
 
 
 def test_tokens_come_from_the_cache_of_the_whole_scan_where_it_is(scan):
@@ -368,6 +381,7 @@ def test_planes_smaller_than_a_token_are_refused_in_words(tmp_path):
         ("attention", ["--whole", "--window", "16"], "png"),
         ("rollout", [], "csv"),
         ("similarity", ["--token", "5,20,30"], "zarr"),
+        ("similarity", ["--token", "5,20,30", "--whole"], "zarr"),
         ("embedding", ["--count", "40", "--method", "pca"], "csv"),
         ("embedding", ["--count", "40", "--samples"], "svg"),
     ],
@@ -384,7 +398,7 @@ def test_every_kind_is_written_and_kept_beside_the_scan(scan, tmp_path, capsys, 
             assert Map.load(Path(path)).points.scans == ("noise",)
         else:
             assert keeping.read_overlay(Path(path)).kind == kind
-    assert answer["kept"]
+    assert answer["kept"] or "--whole" in more
 
 
 @pytest.mark.parametrize(
@@ -396,6 +410,7 @@ def test_every_kind_is_written_and_kept_beside_the_scan(scan, tmp_path, capsys, 
         (["--kind", "pca", "--backbone", "dinov2-large"], "are not here; put model.safetensors"),
         (["--kind", "attention", "--window", "9", "--backbone", RANDOM], "too small"),
         (["--kind", "pca", "--basis", "nowhere", "--backbone", RANDOM], "no basis in nowhere"),
+        (["--kind", "similarity", "--token", "1,2,3", "--whole", "--backbone", RANDOM], "written as .zarr"),
     ],
 )
 def test_what_is_not_there_is_said_in_one_line(scan, tmp_path, capsys, words, said):

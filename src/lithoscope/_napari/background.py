@@ -58,6 +58,8 @@ class Background(QObject):
         self._running = True
 
         def report(future: "Future[Any]") -> None:
+            if future.cancelled():  # nobody waits for it any more
+                return
             error = future.exception()
             try:
                 self._finished.emit(None if error else future.result(), error, then)

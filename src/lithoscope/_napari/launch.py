@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from lithoscope._napari.all_docks import open_all
+
 SIZE = (1500, 950)
 
 
 def launch(scan: Path, *, result: str = "") -> None:
-    """Open a window on the scan with the Scan and Segment docks, and stay until it is closed."""
+    """Open a window on the scan with our docks, and stay until it is closed."""
     import napari
 
     viewer = prepared(napari.Viewer(title=f"Lithoscope · {scan.stem}"), scan, result)
@@ -19,8 +21,7 @@ def prepared(viewer: Any, scan: Path, result: str = "") -> Any:
     """The viewer with our docks, the scan being opened, and `result` to be shown when it is."""
     from lithoscope._napari.session import session_of
 
-    for name in ("Scan", "Segment", "Measure"):
-        viewer.window.add_plugin_dock_widget("lithoscope", name, tabify=name != "Scan")
+    open_all(viewer)
     session = session_of(viewer)
     if result:
 

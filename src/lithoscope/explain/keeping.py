@@ -3,6 +3,8 @@
 import csv
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +32,7 @@ def folder(scan: "Scan") -> Path:
 
 def kept(scan: "Scan") -> list[str]:
     """The names of the overlays that are kept, the latest last."""
-    found = [p for p in folder(scan).glob("*.zarr") if (p / "zarr.json").exists()]
+    found = [p for p in folder(scan).glob("*.zarr") if (p / "zarr.json").exists() and not p.name.startswith((".", "likeness-"))]
     return [p.stem for p in sorted(found, key=lambda p: p.stat().st_mtime)]
 
 
@@ -76,23 +78,63 @@ def write(path: Path, overlay: Overlay, scan: "Scan", *, overwrite: bool = False
         array[...] = values
         if overlay.outline is not None:
             group.create_array("outline", shape=overlay.outline.shape, dtype="uint8")[...] = overlay.outline.astype(np.uint8)
-        group.attrs.update({"ome": _ome(overlay, scan.voxel, path.stem), "lithoscope": _about(overlay, scan)})
+        group.attrs.update({"ome": _ome(overlay.place, overlay.coloured, scan.voxel, path.stem), "lithoscope": _about(overlay, scan)})
         if path.exists():
             shutil.rmtree(path)
         draft.replace(path)
     return path
 
 
-def _ome(overlay: Overlay, voxel: "Voxel | None", name: str) -> dict[str, Any]:
+@contextmanager
+def new_volume(path: Path, scan: "Scan", place: Place, shape: tuple[int, ...], about: dict[str, Any]) -> Iterator[Any]:
+    """A new OME-Zarr image of bytes at token resolution over every plane across an axis, put in place when it is whole.
+
+    `place` is that of the first plane, `shape` the cells of a plane.
+    """
+    import zarr
+
+    a, b = place.along
+    whole = [scan.shape[place.axis]] * 3
+    whole[a], whole[b] = shape
+    chunks = [min(n, 128) for n in whole]
+    chunks[place.axis] = 1
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        with storage_errors(path), fast_codecs():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(draft, ignore_errors=True)
+            group = zarr.open_group(str(draft), mode="w", zarr_format=3)
+            array = group.create_array("0", shape=tuple(whole), dtype="uint8", chunks=tuple(chunks), dimension_names=tuple(AXES))
+            group.attrs.update({"ome": _ome(place, False, scan.voxel, path.stem), "lithoscope": {**_of(scan), "volume": about}})
+        with storage_errors(path):
+            yield array
+            if path.exists():
+                shutil.rmtree(path)
+            draft.replace(path)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _of(scan: "Scan") -> dict[str, Any]:
+    """What is said of every overlay: of which scan it is, and by what it was made."""
+    return {
+        "schema": SCHEMA,
+        "source": {"uuid": scan.uuid, "name": scan.name, "content_hash": scan.content_hash},
+        "created": now(),
+        "versions": dict(versions()),
+    }
+
+
+def _ome(place: Place, coloured: bool, voxel: "Voxel | None", name: str) -> dict[str, Any]:
     from ome_zarr_models.v05.axes import Axis
     from ome_zarr_models.v05.image import ImageAttrs
     from ome_zarr_models.v05.multiscales import Dataset, Multiscale
 
     unit = {} if voxel is None else {"unit": voxel.unit}
-    channel = [Axis(name="c", type="channel")] if overlay.coloured else []
+    channel = [Axis(name="c", type="channel")] if coloured else []
     axes = (*channel, *(Axis(name=n, type="space", **unit) for n in AXES))
-    lead = [1.0] if overlay.coloured else []
-    scale, shift = overlay.place.scale(voxel), overlay.place.translate(voxel)
+    lead = [1.0] if coloured else []
+    scale, shift = place.scale(voxel), place.translate(voxel)
     dataset = Dataset.build(path="0", scale=[*lead, *scale], translation=[*[0.0 for _ in lead], *shift])
     made: dict[str, Any] = ImageAttrs(multiscales=[Multiscale(axes=axes, datasets=(dataset,), name=name)], version="0.5").model_dump(
         exclude_none=True
@@ -103,7 +145,7 @@ def _ome(overlay: Overlay, voxel: "Voxel | None", name: str) -> dict[str, Any]:
 def _about(overlay: Overlay, scan: "Scan") -> dict[str, Any]:
     place = overlay.place
     return {
-        "schema": SCHEMA,
+        **_of(scan),
         "overlay": {
             "kind": overlay.kind,
             "title": overlay.title,
@@ -119,9 +161,6 @@ def _about(overlay: Overlay, scan: "Scan") -> dict[str, Any]:
             "notes": list(overlay.notes),
             "about": overlay.about,
         },
-        "source": {"uuid": scan.uuid, "name": scan.name, "content_hash": scan.content_hash},
-        "created": now(),
-        "versions": dict(versions()),
     }
 
 

@@ -83,8 +83,10 @@ def overlay(
     if foreground is not None:
         notes = (*notes, f"first component {keep} {foreground:g} σ")
     about = {"shares": list(colours.shares), "basis": colours.basis.key(), "foreground": foreground, "keep": keep}
-    name = source.tokens.opened.name
-    return Overlay("pca", f"tokens of {name}", colours.rgb(tokens, foreground, keep), source.place(axis, index), notes=notes, about=about)
+    name, values, inside = source.tokens.opened.name, colours.rgb(tokens, foreground, keep), source.inside(axis, index)
+    if inside is not None:
+        values[~inside, 3] = 0
+    return Overlay("pca", f"tokens of {name}", values, source.place(axis, index), notes=notes, about=about)
 
 
 def colours_for(source: "PlaneTokens", wish: str = "backbone", report: Report = silent) -> TokenColours:

@@ -88,6 +88,20 @@ class PlaneTokens:
             )
         return np.squeeze(read(self.scan.array(self.image), plane_box(axis, index, self.scan.shape)), axis)
 
+    def inside(self, axis: int, index: int) -> npt.NDArray[np.bool_] | None:
+        """Which tokens (rows, columns) of a plane have their middle in the field of view; None when all have."""
+        found = self.scan.inside(plane_box(axis, index, self.scan.shape))
+        if found is None:
+            return None
+        plane, place = np.squeeze(found, axis), self.place(axis, index)
+        grid = self.tokens.grid
+        at = [
+            np.clip(np.floor(f + np.arange(grid.count(n)) * place.pitch + 0.5).astype(int), 0, n - 1)
+            for f, n in zip(place.first, plane.shape, strict=True)
+        ]
+        made: npt.NDArray[np.bool_] = plane[np.ix_(*at)]
+        return made
+
     def place(self, axis: int, index: int) -> Place:
         """Where the tokens of a plane lie."""
         return Place.of_tokens(axis, index, self.tokens.grid)

@@ -27,7 +27,7 @@ class Likeness:
 
     def __init__(self, source: "PlaneTokens", axis: int, index: int) -> None:
         self.source, self.place = source, source.place(axis, index)
-        self.tokens = directions(source.of(axis, index), _mean(source))
+        self.tokens, self.inside = directions(source.of(axis, index), _mean(source)), source.inside(axis, index)
 
     def token(self, voxel: Triple) -> Floats:
         """The direction of the token that holds a voxel."""
@@ -51,9 +51,11 @@ class Likeness:
     def given(self, token: Floats, at: Triple) -> Overlay:
         """Likeness to a token that may be of another plane."""
         name = self.source.tokens.opened.name
-        words = ",".join(map(str, at))
+        words, values = ",".join(map(str, at)), self.to(token)
+        if self.inside is not None:
+            values[~self.inside] = np.nan
         return Overlay(
-            "similarity", f"likeness to the token at {words}", self.to(token), self.place, (0.0, 1.0), "viridis", ("unlike", "alike"),
+            "similarity", f"likeness to the token at {words}", values, self.place, (0.0, 1.0), "viridis", ("unlike", "alike"),
             at=at, notes=(name, "cosine from the mean of all tokens"), about={"token": list(at)},
         )  # fmt: skip
 
@@ -83,25 +85,28 @@ def nearest_cells(values: Floats, count: int) -> list[Cell]:
 
 
 def over_volume(source: "PlaneTokens", voxel: Triple, axis: int, target: "Path", report: Report = silent) -> tuple[float, Triple]:
-    """Likeness to the token that holds a voxel on every plane across an axis, into a new array at `target`: (planes, rows, columns),
-    bytes, 255 for alike and 0 for unlike or less. Answers with the best likeness away from the token, and the voxel it is at.
+    """Likeness to the token that holds a voxel on every plane across an axis, as a new OME-Zarr image at `target` at the
+    resolution of tokens: bytes, 255 for alike and 0 for no more alike than any.
 
-    Planes whose tokens are not kept yet are worked out; what is held in memory is one plane.
+    Answers with the best likeness away from the token, and the voxel it is at. Planes whose tokens are not kept yet are worked
+    out; what is held in memory is one plane.
     """
-    from lithoscope.volume.store import create_array
+    from lithoscope.explain.keeping import new_volume
 
     query = Likeness(source, axis, voxel[axis]).token(voxel)
     mean, scan = _mean(source), source.scan
-    planes = scan.shape[axis]
-    rows, columns = source.of(axis, voxel[axis]).shape[:2]
-    array = create_array(target, (planes, rows, columns), np.uint8, chunks=(1, min(rows, 256), min(columns, 256)))
-    best, where = -1.0, voxel
-    for index in range(planes):
-        report(Progress(index, planes, "comparing tokens"))
-        near = directions(source.of(axis, index), mean) @ query
-        array[index] = np.clip(near * 255, 0, 255).round().astype(np.uint8)
-        if abs(index - voxel[axis]) > source.tokens.grid.pitch and float(near.max()) > best:
-            (cell,) = nearest_cells(near, 1)
-            best, where = float(near.max()), source.place(axis, index).voxel(cell)
-    report(Progress(planes, planes, "comparing tokens"))
+    planes, best, where = scan.shape[axis], -1.0, voxel
+    about = {"kind": "similarity", "token": list(voxel), "axis": axis, "backbone": source.tokens.opened.name}
+    with new_volume(target, scan, source.place(axis, 0), source.of(axis, voxel[axis]).shape[:2], about) as array:
+        for index in range(planes):
+            report(Progress(index, planes, "comparing tokens"))
+            near = directions(source.of(axis, index), mean) @ query
+            inside = source.inside(axis, index)
+            if inside is not None:
+                near[~inside] = 0
+            array[(slice(None),) * axis + (index,)] = np.clip(near * 255, 0, 255).round().astype(np.uint8)
+            if abs(index - voxel[axis]) > source.tokens.grid.pitch and float(near.max()) > best:
+                (cell,) = nearest_cells(near, 1)
+                best, where = float(near.max()), source.place(axis, index).voxel(cell)
+        report(Progress(planes, planes, "comparing tokens"))
     return best, where

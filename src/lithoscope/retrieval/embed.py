@@ -96,6 +96,18 @@ class Embedder:
             found |= {f"{plane}_{pooling}": np.mean(values, axis=0) for pooling, values in vectors.items()}
         return found
 
+    def voxel_tokens(self, source: Source, box: Box, axis: int, index: int, scale: float = 1.0) -> tuple[Floats, Floats, Floats, Box]:
+        """The tokens (rows, columns, width) around a box on one plane, the shares of rows and of columns in its voxels, and the
+        box of that plane."""
+        others = [a for a in range(3) if a != axis]
+        voxel = source.voxel_um
+        edge = self.recipe.edge(scale, voxel[others[1]] if voxel and self.recipe.patch_um is not None else None) if self.recipe.patch else 1
+        look = _Look(self, source, axis, index, edge)
+        square = [(box.start[a], box.stop[a]) for a in others]
+        tokens, grid, first = look.tokens(square)
+        rows, columns = (_between_weights(grid, r, f, n) for r, f, n in zip(square, first, tokens.shape[:2], strict=True))
+        return tokens, rows, columns, look.box(square)
+
     def _planes(self, source: Source) -> tuple[str, ...]:
         return tuple(p for p in self.recipe.planes if p == "z") if source.flat else self.recipe.planes
 
@@ -119,7 +131,7 @@ class _Look:
     index: int
     edge: int
 
-    def _tokens(self, ranges: Sequence[Range]) -> tuple[Floats, Grid, Range]:
+    def tokens(self, ranges: Sequence[Range]) -> tuple[Floats, Grid, Range]:
         """The tokens (rows, columns, width) that lie in or next to two ranges of voxels, their grid, and the number of the first."""
         tokens = self.embedder.tokens(self.edge)
         grid, reach = tokens.grid, max(tokens.halo())
@@ -132,14 +144,14 @@ class _Look:
     def _shape(self) -> list[int]:
         return [n for a, n in enumerate(self.source.shape) if a != self.axis]
 
-    def _box(self, ranges: Sequence[Range]) -> Box:
+    def box(self, ranges: Sequence[Range]) -> Box:
         parts = list(ranges)
         parts.insert(self.axis, (self.index, self.index + 1))
         (a, b), (c, d), (e, f) = parts
         return Box((a, c, e), (b, d, f))
 
     def _plane(self, ranges: Sequence[Range]) -> npt.NDArray[Any]:
-        plane: npt.NDArray[Any] = np.take(read(self.source.array, self._box(ranges)), 0, self.axis)
+        plane: npt.NDArray[Any] = np.take(read(self.source.array, self.box(ranges)), 0, self.axis)
         return plane
 
     def means(self, whole: Sequence[Range], ranges: Sequence[Sequence[Range]]) -> Floats:
@@ -157,7 +169,7 @@ class _Look:
         return made
 
     def _means(self, whole: Sequence[Range], ranges: Sequence[Sequence[Range]]) -> Floats:
-        tokens, grid, first = self._tokens(whole)
+        tokens, grid, first = self.tokens(whole)
         rows, columns = (np.stack([_shares(grid, r, f, n) for r in rs]) for rs, f, n in zip(ranges, first, tokens.shape[:2], strict=True))
         counts = self._counts(grid, first, tokens.shape[:2])
         total = np.einsum("ar,rcd,bc->abd", rows, tokens * counts[..., None], columns, optimize=True)
@@ -169,7 +181,7 @@ class _Look:
         if part is None:
             whole: Floats = self._means(square, [[square[0]], [square[1]]])[0, 0]
             return whole
-        tokens, grid, first = self._tokens(square)
+        tokens, grid, first = self.tokens(square)
         rows, columns = (_between_weights(grid, r, f, n) for r, f, n in zip(square, first, tokens.shape[:2], strict=True))
         weights = rows.T @ part.astype(np.float32) @ columns
         mean: Floats = np.einsum("rc,rcd->d", weights, tokens) / weights.sum()
@@ -179,7 +191,7 @@ class _Look:
         """How much each token counts: almost nothing where its middle lies outside the field of view."""
         middles = [np.clip(_middles(grid, f, c), 0, n - 1).round().astype(int) for f, c, n in zip(first, count, self._shape, strict=True)]
         whole = [(int(m[0]), int(m[-1]) + 1) for m in middles]
-        inside = self.source.inside(self._box(whole))
+        inside = self.source.inside(self.box(whole))
         if inside is None:
             return np.ones((count[0], count[1]), np.float32)
         plane = np.take(inside, 0, self.axis)[np.ix_(middles[0] - whole[0][0], middles[1] - whole[1][0])]

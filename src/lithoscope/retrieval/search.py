@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ from lithoscope.retrieval.calibration import ENOUGH
 from lithoscope.retrieval.memory import Memory
 from lithoscope.retrieval.vectors import Floats
 from lithoscope.volume.box import Box
+
+if TYPE_CHECKING:
+    from lithoscope.retrieval.index import Index
 
 OVERLAP = 0.25
 """Hits share less than this part of the smaller one with each other."""
@@ -112,9 +115,10 @@ def search(
     more: Sequence[int] = (),
     less: Sequence[int] = (),
     vectors: Mapping[float, Vectors] | None = None,
+    index: "Index | None" = None,
 ) -> Found:
     """The `k` most similar places. `rows` are those that may be found; `more` and `less` are rows that are, or are not, what is meant;
-    `vectors` is the query prepared already."""
+    `vectors` is the query prepared already. An `index` proposes the places where there is no filter and one scale."""
     if k < 1:
         raise InputError(f"{k} places were asked for; ask for one or more")
     if not len(memory):
@@ -123,6 +127,14 @@ def search(
     if more or less:
         example = [{c: v[row] for c, v in memory.vectors.items()} for row in (*more, *less)]
         own = wished(own, example[: len(more)], example[len(more) :])
+    if index is not None and rows is None and len(own) == 1:
+        from lithoscope.retrieval.index import joined_query
+
+        vector = dict(next(iter(own.values())))
+        proposed = index.candidates(joined_query(memory, vector), max(64, CANDIDATES * k))
+        if len(proposed):
+            likeness = memory.similarity_of(vector, proposed)
+            return ranked_hits(memory, query, likeness, k, candidates=proposed, without=(*more, *less))
     values = similarities(memory, own)
     return ranked_hits(memory, query, values, k, rows=rows, without=(*more, *less))
 

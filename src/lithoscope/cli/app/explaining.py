@@ -70,7 +70,7 @@ def explain(
     mass
         Outline the smallest set of patches that holds this part of the attention; 0 or 1 for none.
     whole
-        The whole plane, averaged over overlapping windows.
+        The whole plane, averaged over overlapping windows; with similarity the whole scan, written as .zarr.
     basis
         Colours of the backbone (the same for every scan), of this scan, or of a folder with a basis fitted before.
     foreground

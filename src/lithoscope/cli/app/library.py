@@ -1,13 +1,14 @@
 """The words for the library of patches and for searching it; what they do is in `commands`."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from lithoscope.cli.app.root import COMMON, Common, app, run
-from lithoscope.cli.console import table
+from lithoscope.cli.app.root import COMMON, Common, Many, app, run, settings
+from lithoscope.cli.console import size, table
 
 Json = dict[str, Any]
+Kind = Literal["exact", "hnsw", "ivfpq", "hyperplane", "crosspolytope"]
 
 library = App(
     name="library", help="Fill, change, list and export libraries of patches to be searched.", default_parameter=Parameter(negative=())
@@ -137,6 +138,30 @@ def _where(scan: Json) -> str:
 
 
 @library.command
+def index(library: str, /, *, kind: Kind = "hnsw", set: Many = None, queries: int = 100, common: Common = COMMON) -> None:
+    """Make an approximate index of a library, for millions of patches, and tell its recall, times and size.
+
+    Parameters
+    ----------
+    library
+        The library.
+    kind
+        hnsw and ivfpq by FAISS; hyperplane and crosspolytope are locality-sensitive hashing; exact tells what they are compared with.
+    set
+        Settings, such as ef=200 (hnsw), visited=64 (ivfpq), tables=10 bits=20 probes=200 (hashing).
+    queries
+        How many searches the recall and the time are measured by.
+    """
+    run("library_index", _indexed, common, "library index", library=library, kind=kind, settings=settings(set or []), queries=queries)
+
+
+def _indexed(answer: Json) -> str:
+    rows = [("index", f"{answer['kind']} of {answer['rows']} patches"), ("recall@10", f"{answer['recall']:.4f}")]
+    rows += [("built in", f"{answer['build_seconds']:.2f} s"), ("query", f"{answer['query_ms']:.3f} ms; exact {answer['exact_ms']:.3f} ms")]
+    return table([*rows, ("size", size(answer["bytes"]))])
+
+
+@library.command
 def export(library: str, output: str, /, *, overwrite: bool = False, common: Common = COMMON) -> None:
     """Write the vectors of all patches, with places and metadata, to a table.
 
@@ -166,6 +191,7 @@ def search(
     k: Annotated[int, Parameter(name=["-k"])] = 10,
     where: str | None = None,
     vote: str | None = None,
+    index: Kind = "exact",
     backbone: str | None = None,
     output: str | None = None,
     overwrite: bool = False,
@@ -188,6 +214,8 @@ def search(
         Only among patches for which this holds, such as "porosity > 0.2 AND lithology = 'sand'".
     vote
         Also say which value of this column the neighbours vote for; "scan" votes on the scan.
+    index
+        Search by this index, made before; filters are always exact.
     backbone
         Must be the library's own; refused otherwise.
     output

@@ -42,6 +42,7 @@ COMMANDS = {
     "library_add": "retrieval:library_add",
     "library_remove": "retrieval:library_remove",
     "library_embed": "retrieval:library_embed",
+    "library_index": "retrieval:library_index",
     "library_list": "retrieval:library_list",
     "library_export": "retrieval:library_export",
     "search": "retrieval:search",

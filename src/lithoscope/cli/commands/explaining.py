@@ -80,6 +80,9 @@ def explain(
         from lithoscope.explain.views import Views
 
         views = Views(scan, backbone, tuned=tuned, image=image, scale=scale, device=_device(device))
+        if kind == "similarity" and whole:
+            assert at is not None
+            return _likeness(views, axis, at, target, report)
         made = _seen(
             views, kind, axis, index, at, block=-1 if block is None else block, head=head, pixels=window, mass=mass, whole=whole,
             basis=basis, foreground=foreground, below=below, report=report,
@@ -164,6 +167,20 @@ def _seen(
     if kind == "rollout":
         return [views.rollout(axis, place, follow=at is not None, mass=mass, pixels=pixels, check=check)]
     return [views.attention(axis, place, follow=at is not None, block=block, head=head, mass=mass, pixels=pixels, check=check)]
+
+
+def _likeness(views: "Views", axis: int, at: "Triple", target: Path, report: Report) -> Json:
+    """Likeness over the whole scan, as an image at token resolution."""
+    from lithoscope.explain.similarity import over_volume
+
+    if target.suffix.lower() != ".zarr":
+        raise InputError(f"likeness over the whole scan is written as .zarr, not {target.suffix}; a figure shows a plane, without --whole")
+    best, where = over_volume(views.source, at, axis, target, report)
+    said = ",".join(map(str, where))
+    notes = [f"planes across {'zyx'[axis]}", f"most alike elsewhere: {said} ({best:.2f})"]
+    title = f"likeness to the token at {','.join(map(str, at))}, over the scan"
+    about = {"best": best, "at": list(where)}
+    return {"output": str(target), "kind": "similarity", "title": title, "notes": notes, "about": about, "kept": []}
 
 
 def _written(scan: "Scan", made: list["Overlay"], target: Path, image: str | None, overwrite: bool) -> Json:

@@ -136,6 +136,29 @@ def library_list(library: str, *, report: Report = silent) -> Json:
     }
 
 
+def library_index(
+    library: str, *, kind: str = "hnsw", settings: dict[str, str] | None = None, queries: int = 100, report: Report = silent
+) -> Json:
+    """Make an approximate index of a library, and tell its recall, times and size beside the exact search."""
+    from dataclasses import asdict, fields
+
+    from lithoscope.errors import InputError
+    from lithoscope.retrieval.index import IndexSettings, build_for
+    from lithoscope.retrieval.library import Library
+    from lithoscope.retrieval.memory import Memory
+
+    known = [f.name for f in fields(IndexSettings)]
+    given: dict[str, int] = {}
+    for key, value in (settings or {}).items():
+        if key not in known or not value.isdigit():
+            raise InputError(f"--set {key}={value} is not a whole number of one of {', '.join(known)}")
+        given[key] = int(value)
+    opened = Library.open(library)
+    with opened.writing():
+        told = build_for(Memory.load(opened, report), kind, IndexSettings(**given), queries=queries, report=report)
+    return {"library": opened.uri, **asdict(told)}
+
+
 def library_export(library: str, output: str, *, overwrite: bool = False, report: Report = silent) -> Json:
     """Write the embeddings of a library to Parquet or CSV."""
     from lithoscope.retrieval.library import Library
@@ -153,6 +176,7 @@ def search(
     k: int = 10,
     where: str | None = None,
     vote: str | None = None,
+    index: str = "exact",
     backbone: str | None = None,
     output: str | None = None,
     overwrite: bool = False,
@@ -181,7 +205,12 @@ def search(
     embedder = embedder_for(opened, backbone, device_of(device))
     memory = Memory.load(opened, report)
     query = Query({s: embedder.query(source, place, s) for s in opened.recipe.scales}, source.uuid, place)
-    found = find(memory, query, k, rows=memory.where(where) if where else None)
+    chosen = None
+    if index != "exact":
+        from lithoscope.retrieval.index import index_of
+
+        chosen = index_of(memory, index, report)
+    found = find(memory, query, k, rows=memory.where(where) if where else None, index=chosen)
     answer: Json = {
         "library": opened.uri,
         "scan": str(source.path),

@@ -1,0 +1,86 @@
+"""Which library is asked: its place, what is in it, and putting the open scan into it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFileDialog, QLineEdit, QWidget
+
+from lithoscope._napari.look import button, column, mark_bad, row, text
+
+if TYPE_CHECKING:
+    from lithoscope._napari.session import Session
+    from lithoscope._napari.worker_client import Job
+
+
+class LibraryRow(QWidget):
+    """Says which library is meant; the worker fills it."""
+
+    chosen = Signal(str)
+
+    def __init__(self, session: "Session", place: Path, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._dialog: QFileDialog | None = None
+        self.place_edit = QLineEdit(str(place))
+        self.place_edit.setAccessibleName("Place of the library")
+        self.place_edit.setToolTip("The folder of the library, or its place in an object store (s3://…)")
+        self.browse_button = button("…", "Choose the folder of a library")
+        self.browse_button.setFixedWidth(26)
+        self.metadata_edit = QLineEdit()
+        self.metadata_edit.setAccessibleName("Table of what is known of the scans")
+        self.metadata_edit.setPlaceholderText("table (CSV), if there is one")
+        self.metadata_edit.setToolTip("A table of porosity, lithology and the like, one row a scan; it is taken up with the scan")
+        self.add_button = button("Add this scan", tip="See the patches of the open scan through the backbone, and keep them in the library")
+        self._line = text(muted=True)
+        self._line.setAccessibleName("What the library holds")
+        self.setLayout(column(row(self.place_edit, self.browse_button), self._line, row(self.metadata_edit, self.add_button), spacing=4))
+        self.place_edit.editingFinished.connect(self._on_edited)
+        self.browse_button.clicked.connect(self._on_browse)
+        self.add_button.clicked.connect(self.add)
+        self._known = self.place
+
+    @property
+    def place(self) -> str:
+        """Where the library lies."""
+        return str(self.place_edit.text().strip())
+
+    def tell(self, words: str, bad: bool = False) -> None:
+        """Say what the library holds, or what is wrong with it."""
+        self._line.setText(words)
+        mark_bad(self._line, bad)
+
+    def add(self) -> None:
+        """Put the open scan into the library, in the worker."""
+        scan = self._session.scan
+        if scan is None or not self.place:
+            return
+        table = self.metadata_edit.text().strip()
+        arguments: dict[str, Any] = {"library": self.place, "scans": [str(scan.path)], "metadata": table or None}
+        self.add_button.setEnabled(False)
+        self._session.run("library_add", arguments, f"add {scan.name} to the library", self._on_added)
+
+    def _on_added(self, job: "Job") -> None:
+        self.add_button.setEnabled(True)
+        if job.state == "done":
+            for note in job.result.get("notes", []):
+                self._session.said.emit(note, False)
+            self.chosen.emit(self.place)
+
+    def _on_edited(self) -> None:
+        if self.place and self.place != self._known:
+            self._known = self.place
+            self.chosen.emit(self.place)
+
+    def _on_browse(self) -> None:
+        dialog = QFileDialog(self, "The folder of a library")
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly, True)
+        dialog.setModal(False)
+        dialog.fileSelected.connect(self._on_selected)
+        self._dialog = dialog
+        dialog.show()
+
+    def _on_selected(self, path: str) -> None:
+        self.place_edit.setText(path)
+        self._on_edited()

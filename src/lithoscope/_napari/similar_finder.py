@@ -1,0 +1,192 @@
+"""The searching behind the Similar dock: a library kept in memory, asked in a thread. It knows no widget."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from qtpy.QtCore import QObject, Signal
+
+from lithoscope._napari.background import Background, sentence
+from lithoscope.errors import MissingError
+from lithoscope.volume.box import Box
+
+if TYPE_CHECKING:
+    from lithoscope._napari.session import Session
+    from lithoscope.retrieval.embed import Embedder
+    from lithoscope.retrieval.memory import Memory
+    from lithoscope.retrieval.proposals import Proposal
+    from lithoscope.retrieval.search import Found, Hit
+    from lithoscope.retrieval.sources import Source
+
+Prepared = Mapping[float, Mapping[str, npt.NDArray[np.float32]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What the person asked: a box of the open scan, perhaps with the voxels that count, and the planes it was drawn on."""
+
+    box: Box
+    mask: npt.NDArray[np.bool_] | None = None
+    planes: tuple[str, ...] | None = None
+    where: str = ""
+    k: int = 24
+    more: tuple[int, ...] = ()
+    less: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What was found. `rough` says that the question was only looked up so far, and is being looked at."""
+
+    question: Question
+    found: "Found"
+    query: Prepared
+    rough: bool = False
+    own: str = ""
+    threshold: float = 0.5
+    columns: tuple[str, ...] = field(default=())
+
+
+class Finder(QObject):
+    """One library and one question at a time."""
+
+    loaded = Signal(str)
+    """A library is in memory: a line about it."""
+    answered = Signal(object)
+    failed = Signal(str)
+    proposed = Signal(object, object)
+    """A hit and what of it is proposed."""
+
+    def __init__(self, session: "Session", parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.memory: Memory | None = None
+        self._embedder: Embedder | None = None
+        self._thread = Background(self, newest_only=True)
+        self._thread.failed.connect(self._on_failed)
+        session.closing.connect(self._thread.close)
+
+    @property
+    def busy(self) -> bool:
+        return self._thread.busy
+
+    def load(self, place: str) -> None:
+        """Read a library into memory."""
+        self.memory = self._embedder = None
+
+        def work() -> "Memory":
+            from lithoscope.retrieval.library import Library
+            from lithoscope.retrieval.memory import Memory
+
+            return Memory.load(Library.open(place))
+
+        self._thread.start(work, self._on_loaded)
+
+    def _on_loaded(self, memory: "Memory") -> None:
+        self.memory = memory
+        scans = len(memory.uuids)
+        self.loaded.emit(f"{len(memory):,} patches of {scans} scan{'s' if scans != 1 else ''} · {memory.library.recipe.backbone}")
+
+    def ask(self, question: Question) -> None:
+        """Find what is like this; what the library knows of the place already answers first."""
+        memory, source = self.memory, self._source()
+        if memory is None or source is None:
+            return
+        self._thread.start(lambda: _looked_up(memory, source, question), lambda answer: self._on_rough(answer, question))
+
+    def _on_rough(self, answer: Answer | None, question: Question) -> None:
+        if answer is not None:
+            self.answered.emit(answer)
+        memory, source = self.memory, self._source()
+        if memory is not None and source is not None:
+            self._thread.start(lambda: self._looked_at(memory, source, question), self.answered.emit)
+
+    def _looked_at(self, memory: "Memory", source: "Source", question: Question) -> Answer:
+        from lithoscope.retrieval.proposals import first_threshold, proposed
+        from lithoscope.retrieval.search import Query, prepared
+
+        embedder, recipe = self._opened(memory), memory.library.recipe
+        raw = {s: embedder.query(source, question.box, s, question.mask, question.planes) for s in recipe.scales}
+        query = Query(raw, source.uuid, question.box)
+        ready = prepared(memory, query)
+        answer = _found(memory, source, question, ready)
+        axis = "zyx".index((question.planes or ("z",))[0])
+        nearest = min(recipe.scales, key=lambda s: abs(s - 1))
+        own = proposed(embedder, memory.library.preparation, source, question.box, ready[nearest], axis=axis, scale=nearest)
+        part = None if question.mask is None or own is None or question.mask.shape != own.likeness.shape else question.mask
+        return Answer(question, answer, ready, own=source.uuid, threshold=first_threshold(own, part), columns=tuple(memory.library.kinds))
+
+    def _opened(self, memory: "Memory") -> "Embedder":
+        from lithoscope.retrieval.asking import embedder_for
+
+        if self._embedder is None:
+            self._embedder = embedder_for(memory.library, None, "cpu")
+        return self._embedder
+
+    def propose(self, hit: "Hit", answer: Answer) -> None:
+        """Find out which voxels of a place match; only in the open scan."""
+        memory, source = self.memory, self._source()
+        if memory is None or source is None:
+            return
+        axis = "zyx".index((answer.question.planes or ("z",))[0])
+
+        def work() -> "Proposal | None":
+            from lithoscope.retrieval.proposals import proposed
+
+            query = answer.query.get(hit.scale) or next(iter(answer.query.values()))
+            embedder = self._opened(memory)
+            return proposed(embedder, memory.library.preparation, source, hit.box, query, axis=axis, scale=hit.scale)
+
+        self._thread.start(work, lambda found: self.proposed.emit(hit, found))
+
+    def _source(self) -> "Source | None":
+        from lithoscope.retrieval.sources import ScanSource
+
+        scan = self._session.scan
+        return None if scan is None else ScanSource(scan)
+
+    def _on_failed(self, error: BaseException) -> None:
+        self.failed.emit(sentence(error))
+
+
+def _looked_up(memory: "Memory", source: "Source", question: Question) -> Answer | None:
+    """The answer by what the library has of the place already, without any network; None if it has nothing or a part is meant."""
+    from lithoscope.retrieval.asking import stored_query
+
+    if question.mask is not None:
+        return None
+    stored = stored_query(memory, source.uuid, question.box)
+    if stored is None:
+        return None
+    return Answer(question, _found(memory, source, question, stored), stored, True, source.uuid, columns=tuple(memory.library.kinds))
+
+
+def _found(memory: "Memory", source: "Source", question: Question, ready: Prepared) -> "Found":
+    from lithoscope.retrieval.search import Query, search
+
+    rows = memory.where(question.where) if question.where.strip() else None
+    vectors: Any = ready
+    query = Query({}, source.uuid, question.box)
+    return search(memory, query, question.k, rows=rows, more=question.more, less=question.less, vectors=vectors)
+
+
+def question_box(scan_shape: Sequence[int], axis: int, index: int, ranges: Sequence[tuple[float, float]], depth: int) -> Box:
+    """The box of a rectangle drawn on a plane, `depth` voxels thick about that plane, within the scan."""
+    parts = [(int(np.floor(a + 0.5)), int(np.floor(b + 0.5)) + 1) for a, b in ranges]
+    first = index - depth // 2
+    parts.insert(axis, (first, first + max(1, depth)))
+    cut = [(min(max(0, a), n - 1), max(min(n, b), min(max(0, a), n - 1) + 1)) for (a, b), n in zip(parts, scan_shape, strict=True)]
+    if any(b <= 0 or a >= n for (a, b), n in zip(parts, scan_shape, strict=True)):
+        raise MissingError("the box lies outside the scan; draw it on the image")
+    (a, b), (c, d), (e, f) = cut
+    return Box((a, c, e), (b, d, f))
+
+
+def library_place() -> Path:
+    """Where the library is kept unless the person says otherwise."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("lithoscope", appauthor=False)) / "lab.library"

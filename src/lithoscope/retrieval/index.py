@@ -1,0 +1,237 @@
+"""Approximate indices over a library's vectors: HNSW and IVF-PQ by FAISS, hashing by our own. Each tells what it costs and misses.
+
+An index is a cache over one version of a library: it can be deleted at any time. What it proposes is ranked by exact similarity.
+"""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lithoscope.errors import InputError, MissingError
+from lithoscope.job import Progress, Report, silent
+from lithoscope.retrieval.lsh import FAMILIES, LshIndex, LshSettings
+from lithoscope.retrieval.memory import Memory
+from lithoscope.retrieval.vectors import Floats
+
+KINDS = ("exact", "hnsw", "ivfpq", *FAMILIES)
+RECALL_AT = 10
+FEWEST = 100
+"""With fewer patches an index has nothing to win."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSettings:
+    """`links` and `ef`: of HNSW, neighbours kept a row and looked at a query. `lists` (0: by size), `visited`, `code_bytes`: of IVF-PQ.
+    `tables`, `bits`, `probes`: of hashing."""
+
+    links: int = 32
+    construction: int = 80
+    ef: int = 160
+    lists: int = 0
+    visited: int = 32
+    code_bytes: int = 48
+    tables: int = 10
+    bits: int = 20
+    probes: int = 200
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """What an index costs: recall of the exact top 10, seconds to build, milliseconds a query (median), bytes."""
+
+    kind: str
+    rows: int
+    recall: float
+    build_seconds: float
+    query_ms: float
+    exact_ms: float
+    bytes: int
+
+
+class Index:
+    """One index of some kind over vectors (n, width) of length 1."""
+
+    def __init__(self, kind: str, inner: Any, settings: IndexSettings) -> None:
+        self.kind, self._inner, self.settings = kind, inner, settings
+
+    @classmethod
+    def build(cls, kind: str, vectors: Floats, settings: IndexSettings | None = None, report: Report = silent) -> "Index":
+        """Index the vectors; "exact" needs none."""
+        chosen = settings or IndexSettings()
+        if kind not in KINDS:
+            raise InputError(f"there is no index {kind!r}; the indices are {', '.join(KINDS)}")
+        if kind == "exact":
+            return cls(kind, vectors, chosen)
+        if len(vectors) < FEWEST:
+            raise InputError(f"{len(vectors)} patches need no index; search them as they are")
+        if kind in FAMILIES:
+            lsh = LshSettings(chosen.tables, chosen.bits, chosen.probes, seed=chosen.seed)
+            return cls(kind, LshIndex.build(kind, vectors, lsh, report), chosen)
+        return cls(kind, _faiss(kind, vectors, chosen, report), chosen)
+
+    @property
+    def bytes(self) -> int:
+        """How much memory it takes."""
+        if self.kind == "exact":
+            return int(self._inner.nbytes)
+        if isinstance(self._inner, LshIndex):
+            return self._inner.bytes
+        return len(_library().serialize_index(self._inner))
+
+    def candidates(self, query: Floats, count: int) -> npt.NDArray[np.intp]:
+        """Rows that are worth an exact look for one query (width,), about `count` of them."""
+        if self.kind == "exact":
+            values = self._inner @ query
+            return np.argpartition(-values, min(count, len(values)) - 1)[:count]
+        if isinstance(self._inner, LshIndex):
+            return self._inner.candidates(query)
+        if self.kind == "hnsw":
+            self._inner.hnsw.efSearch = max(self.settings.ef, count)
+        rows = self._inner.search(query[None], count)[1][0]
+        return np.asarray(rows[rows >= 0], np.intp)
+
+    def nearest(self, vectors: Floats, query: Floats, k: int) -> npt.NDArray[np.intp]:
+        """The `k` rows of most similarity among the candidates, best first."""
+        rows = self.candidates(query, k if self.kind in ("exact", "hnsw") else 16 * k)
+        values = vectors[rows] @ query
+        return rows[np.argsort(-values, kind="stable")[:k]]
+
+    def save(self, path: Path) -> None:
+        """Write it, where it is FAISS's; hashing is made again faster than it is read."""
+        if self.kind in ("hnsw", "ivfpq"):
+            _library().write_index(self._inner, str(path))
+
+
+def _library() -> Any:
+    try:
+        import faiss
+    except ImportError:
+        raise MissingError("this index needs FAISS, which is not installed; install it: pip install 'lithoscope[library]'") from None
+    return faiss
+
+
+def _faiss(kind: str, vectors: Floats, settings: IndexSettings, report: Report) -> Any:
+    faiss = _library()
+    count, width = vectors.shape
+    if kind == "hnsw":
+        made = faiss.IndexHNSWFlat(width, settings.links, faiss.METRIC_INNER_PRODUCT)
+        made.hnsw.efConstruction = settings.construction
+    else:
+        lists = settings.lists or max(1, min(int(4 * count**0.5), count // 40))
+        code = max(c for c in range(1, min(settings.code_bytes, width) + 1) if width % c == 0)
+        bits = 8 if count >= 40 * 256 else 4
+        made = faiss.IndexIVFPQ(faiss.IndexFlatIP(width), width, lists, code, bits, faiss.METRIC_INNER_PRODUCT)
+        made.cp.seed = settings.seed + 1
+        made.nprobe = settings.visited
+        rng = np.random.default_rng(settings.seed)
+        report(Progress(0, count, f"{kind}: learning"))
+        made.train(vectors[np.sort(rng.choice(count, min(count, max(64 * lists, 256 * 40)), replace=False))])
+    for start in range(0, count, step := max(1000, count // 50)):
+        report(Progress(start, count, f"{kind}: building"))
+        made.add(vectors[start : start + step])
+    return made
+
+
+def judged(index: Index, vectors: Floats, build_seconds: float, queries: Floats, report: Report = silent) -> IndexReport:
+    """Ask an index for these queries (n, width) one by one, beside the exact answer."""
+    k = min(RECALL_AT, len(vectors))
+    exact, found, spent, spent_exact = Index("exact", vectors, index.settings), [], [], []
+    index.nearest(vectors, queries[0], k)
+    for number, query in enumerate(queries):
+        report(Progress(number, len(queries), f"{index.kind}: asking"))
+        start = time.perf_counter()
+        said = index.nearest(vectors, query, k)
+        between = time.perf_counter()
+        truth = exact.nearest(vectors, query, k)
+        spent.append(between - start)
+        spent_exact.append(time.perf_counter() - between)
+        least = float(vectors[truth[-1]] @ query)
+        found.append(float(np.mean(vectors[said] @ query >= least - 1e-6)) * len(said) / k)
+    ms, exact_ms = (1000 * float(np.median(s)) for s in (spent, spent_exact))
+    return IndexReport(index.kind, len(vectors), float(np.mean(found)), build_seconds, ms, exact_ms, index.bytes)
+
+
+# --- indices of a library -------------------------------------------------------------------------------------------------
+
+
+def joined(memory: Memory) -> Floats:
+    """All columns of a library side by side, each row of length 1."""
+    columns = list(memory.vectors.values())
+    if len(columns) == 1 and not memory.known:
+        return columns[0]
+    made = np.concatenate(columns, axis=1)
+    made /= np.maximum(np.linalg.norm(made, axis=1, keepdims=True), np.float32(1e-12))
+    return made
+
+
+def joined_query(memory: Memory, query: dict[str, Floats]) -> Floats:
+    """A prepared query as the rows of `joined` are; columns it does not have are zeros."""
+    width = memory.library.recipe.width
+    parts = [query.get(column, np.zeros(width, np.float32)) for column in memory.vectors]
+    whole = np.concatenate(parts).astype(np.float32)
+    made: Floats = whole / np.float32(max(float(np.linalg.norm(whole)), 1e-12))
+    return made
+
+
+def folder_of(memory: Memory) -> Path:
+    """Where the indices of a library are kept."""
+    folder = memory.library.tables.folder
+    if folder is not None:
+        return folder / "index"
+    import hashlib
+
+    import platformdirs
+
+    key = hashlib.sha256(memory.library.uri.encode()).hexdigest()[:16]
+    return Path(platformdirs.user_cache_dir("lithoscope", appauthor=False)) / "index" / key
+
+
+def stamp(memory: Memory) -> str:
+    """What an index is of: the recipe and the version of the patches, and the mean that was taken off."""
+    return f"{memory.library.recipe.key}-{memory.version}-{len(memory)}"
+
+
+def build_for(memory: Memory, kind: str, settings: IndexSettings, *, queries: int = 100, report: Report = silent) -> IndexReport:
+    """Make an index of a library, keep it, and tell what it costs; queries are rows, moved a little so that none is in the library."""
+    vectors = joined(memory)
+    start = time.perf_counter()
+    index = Index.build(kind, vectors, settings, report)
+    seconds = time.perf_counter() - start
+    rng = np.random.default_rng(settings.seed)
+    asked = vectors[rng.integers(0, len(vectors), queries)]
+    asked = asked + rng.normal(0, 0.3 / asked.shape[1] ** 0.5, asked.shape).astype(np.float32)
+    told = judged(index, vectors, seconds, asked / np.linalg.norm(asked, axis=1, keepdims=True), report=report)
+    folder = folder_of(memory)
+    folder.mkdir(parents=True, exist_ok=True)
+    index.save(folder / f"{kind}.faiss")
+    about = {"stamp": stamp(memory), "settings": asdict(settings), "report": asdict(told)}
+    draft = folder / f"{kind}.json.draft"
+    draft.write_text(json.dumps(about, indent=1), encoding="utf-8")
+    draft.replace(folder / f"{kind}.json")
+    return told
+
+
+def index_of(memory: Memory, kind: str, report: Report = silent) -> Index:
+    """The index of a library that was made before; one that is older than the library is refused."""
+    if kind == "exact":
+        return Index("exact", joined(memory), IndexSettings())
+    about = folder_of(memory) / f"{kind}.json"
+    way = f"make it: lithoscope library index {memory.library.uri} --kind {kind}"
+    if not about.exists():
+        raise MissingError(f"{memory.library.name} has no index {kind}; {way}")
+    told = json.loads(about.read_text(encoding="utf-8"))
+    if told["stamp"] != stamp(memory):
+        raise InputError(f"the index {kind} of {memory.library.name} is older than the library; {way}")
+    settings = IndexSettings(**told["settings"])
+    if kind in FAMILIES:
+        return Index.build(kind, joined(memory), settings, report)
+    try:
+        return Index(kind, _library().read_index(str(about.with_suffix(".faiss"))), settings)
+    except RuntimeError:
+        raise MissingError(f"the index {kind} of {memory.library.name} is damaged; {way}") from None
