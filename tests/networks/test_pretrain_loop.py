@@ -83,6 +83,34 @@ def test_a_training_of_another_kind_is_not_gone_on_with(sources, tmp_path):
         pretrain(sources, tmp_path, plan("dino"))
 
 
+@pytest.mark.parametrize("objective", ["dino", "features"])
+def test_adapting_with_small_matrices_moves_the_weights_and_leaves_a_plain_backbone(sources, tmp_path, objective):
+    start = Vit.random(plan(objective).network, 3).requires_grad_(True)
+    before = {name: value.clone() for name, value in start.state_dict().items()}
+    adapting = plan(objective, tuning="lora")
+    adapting = replace(adapting, schedule=replace(adapting.schedule, rate=1e-2, warmup=1), dino=replace(adapting.dino, momentum=0.5))
+    made = pretrain(sources, tmp_path / "whole", adapting, start=start)
+    pretrain(sources, tmp_path / "parts", adapting, start=start, stop_after=3)
+    again = pretrain(sources, tmp_path / "parts", adapting, start=start)
+    after = open_backbone(tmp_path / "whole").network.state_dict()
+    assert after.keys() == before.keys()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved
+    assert all(name.endswith(("query.weight", "key.weight", "value.weight", "dense.weight", "fc1.weight", "fc2.weight")) for name in moved)
+    assert all(torch.equal(a, b) for a, b in zip(made.state_dict().values(), again.state_dict().values(), strict=True))
+    assert all(torch.equal(before[name], value) for name, value in start.state_dict().items())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+def test_on_a_gpu_bf16_learns_too(sources, tmp_path):
+    longer = replace(plan("features"), schedule=Schedule(steps=60, batch=8, rate=1e-3, warmup=5))
+    pretrain(sources, tmp_path, longer, device="cuda")
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    first, last = (np.mean([line["seen"] for line in part]) for part in (lines[:10], lines[-10:]))
+    assert last < first
+
+
 def test_painting_what_is_hidden_is_learnt(sources, tmp_path):
     longer = replace(plan("mae"), schedule=Schedule(steps=60, batch=8, rate=2e-3))
     pretrain(sources, tmp_path, longer)

@@ -99,7 +99,7 @@ def pretrain(
 
     def keep() -> None:
         checkpoint.save(folder, done, objective, optimiser, about)
-        write(output, plainly(objective.backbone, start, plan.tuning))
+        write(output, plainly(objective.backbone, plan.tuning if start is not None else "all"))
         if isinstance(objective, Mae):
             draw(output, objective, crops)
 
@@ -120,7 +120,7 @@ def pretrain(
     finally:
         if done > first or fresh:
             keep()
-    return plainly(objective.backbone, start, plan.tuning)
+    return plainly(objective.backbone, plan.tuning if start is not None else "all")
 
 
 def crops_of(plan: Plan, sources: Sequence[Source]) -> Crops:

@@ -1,6 +1,15 @@
-"""What of a backbone is taught when a training goes on from one: all of it, or low-rank matrices beside its weights."""
+"""What of a backbone is taught when a training goes on from one: all of it, or low-rank matrices beside its weights.
 
-from typing import Literal, cast
+The matrices (E. J. Hu and others, LoRA, 2021) begin at nothing and are worked into the weights in the end, so that what comes out
+is a backbone like any other.
+"""
+
+import copy
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from lithoscope.features.vit import Vit
 
@@ -9,19 +18,36 @@ Tuning = Literal["all", "lora"]
 RANK = 16
 
 
+class LowRank(nn.Module):
+    """A weight (rows, columns) with the product of two small matrices added."""
+
+    def __init__(self, rows: int, columns: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.down = nn.Parameter(torch.randn(RANK, columns, generator=generator) / columns**0.5)
+        self.up = nn.Parameter(torch.zeros(rows, RANK))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight + self.up @ self.down
+
+
 def begun(start: Vit | None, tuning: Tuning, seed: int) -> Vit | None:
-    """The network that is taught, from the one to begin from."""
+    """The network that is taught, from the one to begin from, which stays as it is when small matrices are taught."""
     if start is None or tuning == "all":
         return start
-    from lithoscope.training.lora import LoraSettings, adapted
+    made = copy.deepcopy(start).requires_grad_(False)
+    generator = torch.Generator().manual_seed(seed)
+    for layer in made.encoder.layer.modules():
+        if isinstance(layer, nn.Linear):
+            parametrize.register_parametrization(layer, "weight", LowRank(*layer.weight.shape, generator))
+    return made
 
-    return cast(Vit, adapted(start, LoraSettings(rank=RANK, alpha=RANK, dropout=0.0), seed=seed))
 
-
-def plainly(taught: Vit, start: Vit | None, tuning: Tuning) -> Vit:
-    """The taught network as a backbone like any other: matrices beside the weights are worked into them."""
-    if start is None or tuning == "all":
+def plainly(taught: Vit, tuning: Tuning) -> Vit:
+    """The taught network as a backbone like any other."""
+    if tuning == "all":
         return taught
-    from lithoscope.training.lora import LoraSettings, adapter_of, merged
-
-    return cast(Vit, merged(start, adapter_of(taught), LoraSettings(rank=RANK, alpha=RANK, dropout=0.0)))
+    with torch.no_grad():
+        made = Vit(taught.config)
+        places = {name: name.rpartition(".") for name in made.state_dict()}
+        made.load_state_dict({n: getattr(taught.get_submodule(path), end).detach() for n, (path, _, end) in places.items()})
+    return made.eval().requires_grad_(False)
