@@ -4,6 +4,8 @@ A message is one line that says what is wrong, with the value that was met, and 
 the builtin it resembles, so that callers who know only Python catch the right thing. Anything else that escapes is a bug.
 """
 
+from collections.abc import Mapping
+
 
 class LithoscopeError(Exception):
     """A problem that the person can mend; its text is one line fit for the command line and the docks."""
@@ -15,6 +17,14 @@ class InputError(LithoscopeError, ValueError):
 
 class UnreadableError(InputError):
     """A file that is broken, empty, or of a kind that no reader knows."""
+
+
+class ChoiceError(UnreadableError):
+    """A file of several volumes, of which one must be named. `choices`: by "dataset", "channel" or "time", what to name it and in words."""
+
+    def __init__(self, message: str, choices: Mapping[str, Mapping[str, str]]) -> None:
+        super().__init__(message)
+        self.choices = choices
 
 
 class MissingError(LithoscopeError, FileNotFoundError):

@@ -97,6 +97,20 @@ def test_too_few_strokes_are_said_by_class():
     assert split.lacking == "paint 2 more strokes of class 2 for a score, at least 10 voxels from the others"
 
 
+def test_strokes_on_separate_slices_neither_join_nor_come_near():
+    labels = np.zeros((6, 60, 60), np.uint8)
+    labels[:, 5:12, 5:12], labels[:, 40:47, 40:47] = 1, 2
+    joined, apart = Painted.of(labels), Painted.of(labels, flat=True)
+    assert len(np.unique(joined.strokes)) == 2
+    assert len(np.unique(apart.strokes)) == 12
+    assert "more strokes" in held_out([joined], THREE, halo=20).lacking
+    split = held_out([apart], THREE, halo=20)
+    assert not split.lacking
+    assert not set(np.unique(apart.places[split.held[0] & (apart.labels == 1), 0])) & set(
+        np.unique(apart.places[~split.held[0] & (apart.labels == 1), 0])
+    )
+
+
 def test_strokes_of_several_scans_are_never_near_each_other():
     one = squares((1, 0, 0), (2, 20, 20))
     split = held_out([one, one, one, one], THREE, halo=500)

@@ -179,3 +179,98 @@ def test_a_long_stroke_does_not_drown_a_short_one():
     assert (chosen.labels == 1).sum() == MOST_OF_A_STROKE
     assert (chosen.labels == 2).sum() == 40
     assert np.isclose(chosen.weights[chosen.labels == 1].sum(), chosen.weights[chosen.labels == 2].sum())
+
+
+def test_what_strokes_taught_is_repeated_byte_for_byte(tmp_path):
+    scan, truth = rock(tmp_path, "again", 0)
+    paint(scan, truth, count=20)
+    command("segment")([str(scan.path)], method="forest", output="f", settings={"dimensions": "2"})
+    assert command("repeat")(str(scan.path), "f")["identical"]
+    command("train")([str(scan.path)], method="forest", model=str(tmp_path / "m"), settings={"dimensions": 2})
+    command("segment")([str(scan.path)], model=str(tmp_path / "m"), output="by model")
+    assert command("repeat")(str(scan.path), "by model")["identical"]
+    with strokes(scan) as store:
+        store.write(Box((1, 1, 1), (2, 9, 9)), None, np.uint8(1))
+    with pytest.raises(InputError, match="are not those that taught f"):
+        command("repeat")(str(scan.path), "f")
+
+
+def test_what_several_scans_taught_is_not_repeated_and_says_why(tmp_path):
+    from lithoscope.labels.predict import segment
+    from lithoscope.labels.teaching import taught_by, teach
+
+    a, truth = rock(tmp_path, "a", 0)
+    b, _ = rock(tmp_path, "b", 1)
+    paint(a, truth)
+    paint(b, truth)
+    found, table = taught_by([a, b], ["strokes"])
+    method, lesson = teach(found, configured(segmenter("forest"), {"dimensions": 2}), table, scored=False)
+    segment(a, method, output="both", lesson=lesson)
+    with pytest.raises(InputError, match="taught by b, which repeat does not open"):
+        command("repeat")(str(a.path), "both")
+
+
+def test_a_full_disk_keeps_nothing_and_stops_nothing(tmp_path):
+    scan, truth = rock(tmp_path, "full", 0)
+    paint(scan, truth, count=20)
+    cache = FeatureCache(scan.sidecar / "cache", spare=1 << 62)
+    live = LivePreview(scan, configured(segmenter("forest"), {"dimensions": 2}), cache=cache)
+    with strokes(scan, readonly=True) as store:
+        live.learn(store, CLASSES)
+    view = live.view(Box((5, 0, 0), (6, 120, 140)))
+    assert (view.labels == truth[5]).mean() > 0.85
+    assert "nearly full" in cache.problem
+    assert not list(scan.sidecar.rglob("*.npy"))
+
+
+def test_a_cache_of_another_version_is_not_met(tmp_path, monkeypatch):
+    from lithoscope.features import filters
+
+    scan, _ = rock(tmp_path, "older", 0)
+    cache = FeatureCache(scan.sidecar / "cache", spare=0)
+    bank, box = configured(segmenter("forest"), {"dimensions": 2}).bank, Box((5, 0, 0), (6, 120, 140))
+    monkeypatch.setattr(filters, "VERSION", filters.VERSION - 1)
+    features = ScanFeatures(scan, cache=cache)
+    features(box, bank)
+    for path in scan.sidecar.rglob("*.npy"):  # what the older version wrote is not what this one would
+        np.save(path, np.load(path) + np.float16(1))
+    monkeypatch.undo()
+    again = ScanFeatures(scan, cache=FeatureCache(scan.sidecar / "cache", spare=0))(box, bank)
+    assert np.array_equal(again, ScanFeatures(scan)(box, bank))
+
+
+def test_a_certain_answer_has_the_labels_of_a_quick_one(painted):
+    scan, _ = painted
+    live = LivePreview(scan, configured(segmenter("forest"), {"dimensions": 2}))
+    with strokes(scan, readonly=True) as store:
+        live.learn(store, CLASSES)
+    box = Box((0, 60, 0), (10, 61, 140))
+    quick, certain = live.view(box, certain=False), live.view(box)
+    assert quick.certainty is None
+    assert np.array_equal(quick.labels, certain.labels)
+
+
+def test_a_model_that_names_other_features_than_its_trees_ask_for_is_refused(painted, tmp_path):
+    from lithoscope.segmenters import saving
+
+    scan, _ = painted
+    command("train")([str(scan.path)], method="forest", model=str(tmp_path / "m"), settings={"dimensions": 2})
+    about = json.loads((tmp_path / "m" / "model.json").read_text())
+    about["parameters"]["scales"] = [1.0]
+    (tmp_path / "m" / "model.json").write_text(json.dumps(about))
+    with pytest.raises(InputError, match="other features or classes"):
+        saving.load(tmp_path / "m")
+
+
+def test_strokes_count_alike_however_long_they_are(tmp_path):
+    """A stroke over half a plane on one phase leaves the other phase, of which a dab is painted, where it is."""
+    scan, truth = rock(tmp_path, "long", 0)
+    live = LivePreview(scan, configured(segmenter("forest"), {"dimensions": 2}))
+    with strokes(scan) as store:
+        store.write(Box((5, 0, 0), (6, 120, 34)), None, np.uint8(1))
+        store.write(Box((5, 50, 45), (6, 58, 60)), None, np.uint8(2))
+        live.learn(store, CLASSES)
+    shown = live.view(Box((5, 0, 0), (6, 120, 140)), certain=False).labels[0]
+    for id in (1, 2):
+        own = truth[5] == id
+        assert (shown[own] == id).mean() > 0.7

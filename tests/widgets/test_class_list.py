@@ -1,5 +1,7 @@
 """The list of classes: names, colours and porosities, by mouse and by keyboard."""
 
+import shutil
+
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QLineEdit
@@ -72,3 +74,20 @@ def test_classes_of_a_result_are_described_while_it_is_corrected(opened, qtbot, 
     assert [(c.name, c.porosity) for c in found] == [("class 1", 1.0), ("grain", 0.1)]
     assert opened.palette[2].name == "grain"
     assert not opened.classes.ids
+
+
+def test_a_class_added_after_the_scan_was_deleted_brings_nothing_back(opened, qtbot, tmp_path, monkeypatch):
+    monkeypatch.setattr("lithoscope._napari.remembered.hints_file", lambda: tmp_path / "hints.json")
+    dock = SegmentDock(opened.viewer)
+    qtbot.addWidget(dock)
+    dock.show()
+    path, sidecar = opened.scan.path, opened.scan.sidecar
+    shutil.rmtree(path)
+    shutil.rmtree(sidecar)
+    with qtbot.waitSignal(opened.said, check_params_cb=lambda words, bad: bad and "is gone" in words, timeout=60_000):
+        dock.classes._add.click()
+    assert not opened.classes.ids
+    dock._remembered.save()
+    opened.forget()
+    assert not path.exists()
+    assert not sidecar.exists()

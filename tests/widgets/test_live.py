@@ -209,6 +209,38 @@ def test_a_model_is_saved_beside_the_scan_under_a_free_name(opened, dock, painti
     assert asked[-1][1]["model"] == str(folder)
 
 
+def test_a_model_is_taught_by_several_scans_and_applied_to_several(opened, dock, painting, qtbot, monkeypatch, tmp_path):
+    from lithoscope.volume.convert import import_scan
+
+    np.save(tmp_path / "b.npy", np.zeros((4, 8, 8), np.uint8))
+    other = import_scan(tmp_path / "b.npy", tmp_path / "b.zarr", field_of_view=None).path
+    asked = []
+    monkeypatch.setattr(opened, "run", lambda command, arguments, title, *_: asked.append((command, arguments, title)))
+    paint_both(painting)
+    models = dock.methods.models
+    qtbot.waitUntil(models.save_button.isEnabled, timeout=60_000)
+    models.save_button.click()
+    models.teachers.add(other)
+    models.teachers.add(other)
+    assert "there already" in models.teachers._problem.text()
+    models.teachers.add(tmp_path)
+    assert "no scan" in models.teachers._problem.text()
+    models._save.click()
+    assert asked[0][1]["scans"] == [str(opened.scan.path), str(other)]
+    assert models.teachers.paths == []
+    models.apply_button.click()
+    models._on_chosen(str(tmp_path / "m"))
+    models.targets.add(other)
+    models._apply.click()
+    assert [(a[1]["scans"], a[2]) for a in asked[1:]] == [([str(opened.scan.path)], "m of steps"), ([str(other)], "m of b")]
+
+
+def test_what_a_run_takes_is_told_before_it_begins(opened, dock, painting, qtbot):
+    paint_both(painting)
+    qtbot.waitUntil(lambda: "of memory" in dock.methods._beneath.text(), timeout=60_000)
+    assert "2 classes" in dock.methods._beneath.text()
+
+
 def test_doubtful_planes_are_spread_and_never_asked_twice():
     known = {}
     for _ in range(6):

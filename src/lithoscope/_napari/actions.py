@@ -142,18 +142,25 @@ def _filter(session: Session, asked: Mapping[str, Any], output: str) -> None:
     session.run("filter", arguments, f"{output} image of {scan.name}", finished)
 
 
-def save_model(session: Session, method: str, settings: Mapping[str, Any], folder: Path) -> None:
-    """Teach a method by the strokes of the scan, in the worker, and keep it as a model."""
+def save_model(session: Session, method: str, settings: Mapping[str, Any], folder: Path, others: Sequence[Path] = ()) -> None:
+    """Teach a method by the strokes of the scan and of others, in the worker, and keep it as a model."""
     if session.scan is not None:
-        arguments = {"scans": [str(session.scan.path)], "method": method, "settings": plain(settings), "model": str(folder)}
+        scans = [str(session.scan.path), *map(str, others)]
+        arguments: dict[str, Any] = {"scans": scans, "method": method, "settings": plain(settings), "model": str(folder)}
         if session.images.chosen is not None:
             arguments["image"] = session.images.chosen
+        session.painting.flush()
         session.run("train", arguments, f"model {folder.name}")
 
 
-def apply_model(session: Session, folder: Path, output: str) -> None:
-    """Segment the scan by a model that was saved; the result is shown when it is there."""
+def apply_model(session: Session, folder: Path, output: str, others: Sequence[Path] = ()) -> None:
+    """Segment the scan by a model that was saved, which is shown when it is there, and then others: a job a scan."""
     _segment(session, {"model": str(folder)}, output)
+    for path in others:
+        asked = {"scans": [str(path)], "output": output, "model": str(folder)}
+        if session.images.chosen is not None:
+            asked["image"] = session.images.chosen
+        session.run("segment", asked, f"{output} of {path.stem}")
 
 
 def models(session: Session) -> list[Path]:

@@ -67,7 +67,7 @@ class ClassList(QWidget):
         for place in (POROSITY, COUNT):
             head = self._rows.horizontalHeaderItem(place)
             assert head is not None
-            head.setTextAlignment(int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
+            head.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         across.setFixedHeight(ROW - 4)
         across.setHighlightSections(False)
         down.hide()
@@ -98,7 +98,7 @@ class ClassList(QWidget):
             porosity.setData(Qt.ItemDataRole.AccessibleDescriptionRole, f"porosity of {c.name}")
             count = QTableWidgetItem("")
             for item in (porosity, count):
-                item.setTextAlignment(int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
+                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             for place, item in enumerate((key, colour, name, porosity, count)):
                 flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
                 item.setFlags(flags | Qt.ItemFlag.ItemIsEditable if place in (NAME, POROSITY) else flags)

@@ -1,5 +1,6 @@
 """What a run would take, in one line: minutes, disk and memory, from one timed block."""
 
+from dataclasses import replace
 from typing import Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -8,7 +9,11 @@ from lithoscope._napari.background import Background
 from lithoscope._napari.look import bytes_text, seconds_text
 from lithoscope._napari.session import Session
 from lithoscope.parameters import configured
-from lithoscope.segmenters.base import REGISTRY
+from lithoscope.segmenters.base import REGISTRY, Segmenter
+from lithoscope.volume.box import Box, Triple
+
+SMALL = 128
+"""Edge of the box that a method taught by strokes is timed on: strokes that come meanwhile share the cores with it."""
 
 
 class Estimator(QObject):
@@ -20,7 +25,7 @@ class Estimator(QObject):
     def __init__(self, session: Session, parent: QObject) -> None:
         super().__init__(parent)
         self._session = session
-        self._wish: tuple[str, dict[str, Any]] | None = None
+        self._wish: tuple[str, dict[str, Any], Segmenter | None] | None = None
         self._known: tuple[Any, ...] = ()
         self._words = ""
         self._work = Background(self, newest_only=True)
@@ -30,9 +35,9 @@ class Estimator(QObject):
         self._soon.setInterval(400)
         self._soon.timeout.connect(self._estimate)
 
-    def ask(self, method: str, settings: dict[str, Any]) -> None:
-        """Estimate a run over the scan, or the image of it that is chosen; `told` follows."""
-        self._wish = (method, settings)
+    def ask(self, method: str, settings: dict[str, Any], fitted: Segmenter | None = None) -> None:
+        """Estimate a run over the scan, or the image of it that is chosen, by a method that was `fitted` if it must be; `told` follows."""
+        self._wish = (method, settings, fitted)
         self._soon.start()
 
     def cancel(self) -> None:
@@ -48,7 +53,7 @@ class Estimator(QObject):
         scan, image = self._session.scan, self._session.images.chosen
         if scan is None or self._wish is None or self._session.jobs.jobs:
             return
-        name, values = self._wish
+        name, values, fitted = self._wish
         wish = (str(scan.path), image, name, repr(values))
         if wish == self._known:
             self.told.emit(self._words)
@@ -57,7 +62,11 @@ class Estimator(QObject):
         def work() -> tuple[tuple[Any, ...], Any]:
             from lithoscope.labels.predict import estimate
 
-            return wish, estimate(scan, configured(REGISTRY[name], values), image=image)
+            if fitted is None:
+                return wish, estimate(scan, configured(REGISTRY[name], values), image=image)
+            part = _middle(scan.shape)
+            found, times = estimate(scan, fitted, image=image, box=part), scan.box.size / part.size
+            return wish, replace(found, seconds=found.seconds * times, disk_bytes=int(found.disk_bytes * times))
 
         self._work.start(work, self._on_estimate)
 
@@ -68,3 +77,10 @@ class Estimator(QObject):
         self._words = f"{time} · {disk} on disk · {memory} of memory"
         if self._wish is not None:
             self.told.emit(self._words)
+
+
+def _middle(shape: Triple) -> Box:
+    """A small box in the middle of a scan."""
+    low = [max(0, (n - SMALL) // 2) for n in shape]
+    high = [min(n, a + SMALL) for n, a in zip(shape, low, strict=True)]
+    return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))

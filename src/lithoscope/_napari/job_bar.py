@@ -9,6 +9,9 @@ from lithoscope._napari.look import button, column, row, seconds_text, text
 from lithoscope._napari.session import Session
 from lithoscope._napari.worker_client import Job
 
+ROWS = 6
+"""Jobs that wait are shown in a line each, up to so many."""
+
 
 class JobBar(QWidget):
     """Shows the session's jobs; hidden while there are none."""
@@ -23,13 +26,15 @@ class JobBar(QWidget):
         self._words = text(muted=True)
         self._cancel = button("Cancel", "Cancel the running job")
         self._cancel.clicked.connect(self._on_cancel)
+        self._waiting = text(muted=True)
+        self._waiting.setAccessibleName("Jobs that wait")
         self._keep = QCheckBox("go on if napari closes")
         self._keep.setToolTip(
             "When napari closes while a job runs, the job is finished in the background; otherwise it is ended, and can be resumed."
         )
         self._keep.setChecked(session.finish_in_background)
         self._keep.toggled.connect(self._on_keep)
-        self.setLayout(column(row(self._bar, self._cancel), row(self._words), row(self._keep, 1), spacing=2))
+        self.setLayout(column(row(self._bar, self._cancel), row(self._words), self._waiting, row(self._keep, 1), spacing=2))
         self._tick = QTimer(self)
         self._tick.setInterval(500)
         self._tick.timeout.connect(self.refresh)
@@ -48,7 +53,9 @@ class JobBar(QWidget):
         job = jobs[0]
         self._bar.setRange(0, 1000 if job.total else 0)
         self._bar.setValue(round(job.fraction * 1000))
-        self._words.setText(describe(job, len(jobs) - 1, time.monotonic()))
+        self._words.setText(describe(job, max(0, len(jobs) - 1 - ROWS), time.monotonic()))
+        self._waiting.setText("\n".join(f"{other.title} · waits" for other in jobs[1 : 1 + ROWS]))
+        self._waiting.setVisible(len(jobs) > 1)
         self._cancel.setEnabled(not job.cancelling)
         self._cancel.setText("Cancelling" if job.cancelling else "Cancel")
 

@@ -23,6 +23,7 @@ from lithoscope.volume.box import Box, Triple
 if TYPE_CHECKING:
     from lithoscope._napari.journalled import Journal
     from lithoscope.labels.live import LivePreview, View
+    from lithoscope.segmenters.base import Segmenter
     from lithoscope.volume.scan import Scan
 
 REFRESH_S = 0.25
@@ -103,6 +104,11 @@ class Live(QObject):
         self._stale = threading.Event()
         self._taught: _Taught | None = None
         self._touched = 0.0
+
+    @property
+    def fitted(self) -> "Segmenter | None":
+        """The method as it was taught last, or None."""
+        return None if self._taught is None else self._taught.live.fitted
 
     def ask(self, wish: Wish) -> None:
         """Answer this wish instead of the one in work."""

@@ -70,7 +70,7 @@ class MethodPanel(QWidget):
         self._work = Background(self, newest_only=True)
         self._work.failed.connect(self._on_preview_failed)
         self._estimates = Estimator(session, self)
-        self._estimates.told.connect(self.runs.say)
+        self._estimates.told.connect(self._on_estimate)
         self._estimates.failed.connect(self._on_estimate_failed)
         self.method.currentIndexChanged.connect(self._on_method)
         self.method.activated.connect(self._put_result_aside)
@@ -267,12 +267,21 @@ class MethodPanel(QWidget):
         self.models.can_save(not problem)
         problem = problem or self.runs.problem()
         self.runs.allow(not problem)
-        if problem or kind.needs_labels:
-            self._estimates.cancel()
+        fitted = self.taught.live.fitted if kind.live else None
+        if kind.needs_labels:
             self.runs.say(problem or self.taught.taught_by())
         else:
             mark_bad(self._beneath, False)
-            self._estimates.ask(self.name, self.form.values())
+            if problem:
+                self.runs.say(problem)
+        if problem or (kind.needs_labels and fitted is None):
+            self._estimates.cancel()
+        else:
+            self._estimates.ask(self.name, self.form.values(), fitted)
+
+    def _on_estimate(self, words: str) -> None:
+        """What a run takes; beside it, what a taught method learns from."""
+        self.runs.say(f"{self.taught.taught_by()} · {words}" if REGISTRY[self.name].needs_labels else words)
 
     def _on_estimate_failed(self, error: BaseException) -> None:
         self.runs.say(sentence(error), bad=True)
@@ -285,8 +294,8 @@ class MethodPanel(QWidget):
         """Run the method on a box in the middle of the view, in the worker."""
         self.runs.start(self.name, self.form.values(), box=True)
 
-    def _on_save_model(self, folder: Path) -> None:
-        actions.save_model(self._session, self.name, self.form.values(), folder)
+    def _on_save_model(self, folder: Path, others: list[Path]) -> None:
+        actions.save_model(self._session, self.name, self.form.values(), folder, others)
 
     def _on_run_finished(self) -> None:
         self._estimates.forget()

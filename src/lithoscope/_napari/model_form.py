@@ -7,14 +7,15 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QLineEdit, QWidget
 
 from lithoscope._napari import actions
 from lithoscope._napari.look import button, column, mark_bad, row, text
+from lithoscope._napari.more_scans import MoreScans
 from lithoscope._napari.session import Session
 
 
 class ModelForm(QWidget):
     """Two buttons, and below them the form of the one that was pressed."""
 
-    save = Signal(object)
-    """Keep the method, as it is taught now, in this folder."""
+    save = Signal(object, object)
+    """Keep the method, as it is taught now by this scan and by those of a list of paths, in a folder."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -31,15 +32,18 @@ class ModelForm(QWidget):
         self._other = button("Other…", "Choose the folder of another model")
         self._apply = button("Apply", "Segment the volume by this model")
         self._note = text(muted=True)
+        self.teachers = MoreScans(session, "taught by", "Add a scan whose strokes teach the model too")
+        self.targets = MoreScans(session, "segments", "Add a scan that the model segments too")
         self._saving, self._applying = QWidget(), QWidget()
-        self._saving.setLayout(row(self.folder, self._save))
-        self._applying.setLayout(row(self.known, self._other, self._apply))
+        self._saving.setLayout(column(row(self.folder, self._save), self.teachers, spacing=4))
+        self._applying.setLayout(column(row(self.known, self._other, self._apply), self.targets, spacing=4))
         for part in (self.save_button, self.apply_button):
             part.setCheckable(True)
         self.setLayout(column(row(self.save_button, self.apply_button, 1), self._saving, self._applying, self._note, spacing=4))
         self.save_button.clicked.connect(self._on_save_button)
         self.apply_button.clicked.connect(self._on_apply_button)
         self.folder.textChanged.connect(self._check)
+        self.teachers.changed.connect(self._check)
         self._save.clicked.connect(self._on_save)
         self._other.clicked.connect(self._on_other)
         self._apply.clicked.connect(self._on_apply)
@@ -49,6 +53,8 @@ class ModelForm(QWidget):
         """Show the two buttons alone."""
         for part in (self.save_button, self.apply_button):
             part.setChecked(False)
+        self.teachers.clear()
+        self.targets.clear()
         self._unfold()
 
     def can_save(self, able: bool) -> None:
@@ -84,7 +90,11 @@ class ModelForm(QWidget):
         if self.save_button.isChecked():
             folder = Path(self.folder.text()).expanduser()
             bad = not self.folder.text().strip() or folder.exists()
-            words = f"{folder.name} exists already; choose another name" if bad else "taught by the strokes of this scan, as they are now"
+            words = (
+                f"{folder.name} exists already; choose another name"
+                if bad
+                else ("classes of several scans are the same if their names are" if self.teachers.paths else "the strokes as they are now")
+            )
             self._save.setEnabled(not bad)
             self.folder.setToolTip(self.folder.text())
         elif self.apply_button.isChecked():
@@ -95,7 +105,7 @@ class ModelForm(QWidget):
         mark_bad(self._note, bad)
 
     def _on_save(self) -> None:
-        self.save.emit(Path(self.folder.text()).expanduser())
+        self.save.emit(Path(self.folder.text()).expanduser(), list(self.teachers.paths))
         self.close_forms()
 
     def _on_other(self) -> None:
@@ -114,5 +124,5 @@ class ModelForm(QWidget):
     def _on_apply(self) -> None:
         folder = self.known.currentData()
         if folder is not None:
-            actions.apply_model(self._session, folder, actions.free_result_name(self._session, folder.name))
+            actions.apply_model(self._session, folder, actions.free_result_name(self._session, folder.name), list(self.targets.paths))
             self.close_forms()

@@ -1,4 +1,4 @@
-"""What a scan remembers of its window: method, settings, result on show and place of the sliders, in `window.json` of its sidecar."""
+"""What a scan remembers of its window: method, settings, image and result on show, place of the sliders: `window.json` of its sidecar."""
 
 import json
 from pathlib import Path
@@ -36,6 +36,7 @@ class Remembered(QObject):
         methods.plot.settled.connect(self._on_change)
         session.results_changed.connect(self._on_change)
         session.plane_changed.connect(self._on_change)
+        session.images.changed.connect(self._on_change)
 
     def on_scan(self) -> None:
         """Show the scan as it was left."""
@@ -47,6 +48,8 @@ class Remembered(QObject):
         self._hints.setVisible(not hints_file().exists())
         if state.get("method"):
             self._methods.choose(str(state["method"]), state.get("settings") or {})
+        if state.get("image") in self._session.images.names():
+            self._session.images.choose(state["image"])
         if state.get("shown") in self._session.results():
             self._session.show_result(state["shown"])
         point = state.get("point")
@@ -70,6 +73,7 @@ class Remembered(QObject):
         state = {
             "method": self._methods.name,
             "settings": plain(self._methods.values()) if not self._methods.form.error() else {},
+            "image": self._session.images.chosen,
             "shown": self._session.shown,
             "point": [float(p) for p in self._session.viewer.dims.point],
         }

@@ -97,8 +97,7 @@ class ScanDock(Dock):
             self._lines[key].setText(words)
         self._lines["Folder"].setToolTip(str(scan.path))
         if scan.voxel is not None:
-            sizes = scan.voxel.size[:1] if scan.voxel.isotropic else scan.voxel.size
-            self.voxel_edit.setText(" ".join(f"{s:g}" for s in sizes))
+            self.voxel_edit.setText(" ".join(f"{s:g}" for s in (scan.voxel.size[:1] if scan.voxel.isotropic else scan.voxel.size)))
             self.unit_edit.setCurrentText(scan.voxel.symbol if scan.voxel.symbol != "in" else "inch")
         else:
             self.voxel_edit.clear()

@@ -28,6 +28,8 @@ class ScanOpening(QObject):
         self._collections = Collections()
         session.closing.connect(self._collections.lengthen)
         self._turns = Turns(self)
+        self._asked: set[Path] = set()
+        """Scans that are being read: a second wish for one of them, as a double click makes, is the same wish."""
         session.closing.connect(self._turns.stop)
         session.reading.failed.connect(self._on_failure)
         session.reading.start(warm, take_up_units)
@@ -35,6 +37,9 @@ class ScanOpening(QObject):
     def open(self, place: Path, *, patient: bool = False) -> None:
         """Open a scan, its strokes and its classes. Unless `patient`, grey values that were never counted are counted in a job first."""
         session = self._session
+        if place in self._asked:
+            return
+        self._asked.add(place)
         self._turns.finish()
         session.said.emit(f"opening {place.name} …", False)
         if session.scan is not None and session.scan.path == place:
@@ -80,6 +85,7 @@ class ScanOpening(QObject):
 
     def _on_opened(self, found: Opened) -> None:
         session = self._session
+        self._asked.clear()
         if found.uncounted:
             path = found.scan.path
             session.said.emit(f"counting the grey values of {path.name}, once …", False)
@@ -131,6 +137,7 @@ class ScanOpening(QObject):
 
     def _on_failure(self, error: BaseException) -> None:
         session = self._session
+        self._asked.clear()
         session.said.emit(sentence(error), True)
         if session.scan is not None and session.painting.strokes is None:
             session.forget()  # it was to be opened anew, and is gone

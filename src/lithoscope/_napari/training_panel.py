@@ -210,7 +210,7 @@ class Curves(pg.PlotWidget):
         """Draw these: `step` and `loss`, `judged_at` and `held_out_iou`."""
         self.loss.setData(curves.get("step", []), curves.get("loss", []))
         self.held.setData(curves.get("judged_at", []), curves.get("held_out_iou", []))
-        self.setYRange(0, max([1.0, *curves.get("loss", [])]))
+        self.setYRange(0, 1.35 * max([1.0, *curves.get("loss", [])]))  # the legend lies above the curves
 
 
 def folder_of(job: Job) -> Path:

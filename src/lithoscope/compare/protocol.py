@@ -187,7 +187,7 @@ def _teaching(painted: Painted, split: Split | None) -> Painted:
         return painted
     kept = ~(split.held[0] | split.aside[0])
     _, strokes = np.unique(painted.strokes[kept], return_inverse=True)
-    return Painted(painted.places[kept], painted.labels[kept], strokes.astype(np.int64))
+    return Painted(painted.places[kept], painted.labels[kept], strokes.astype(np.int64), painted.flat)
 
 
 def _painted_values(scan: Scan, image: str | None, painted: Painted) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]:

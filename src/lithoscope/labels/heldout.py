@@ -16,6 +16,8 @@ KEPT = 0.4
 APART = 32
 """Voxels between held and teaching strokes for a method that does not look around."""
 
+SEPARATE = 1 << 20
+"""How far apart slices are that are separate images."""
 FEW = 50
 """Fewer voxels of a class than this teach next to nothing."""
 
@@ -76,18 +78,19 @@ class _Strokes:
     def __init__(self, painted: Painted) -> None:
         count = int(painted.strokes.max()) + 1 if len(painted) else 0
         self.painted = painted
+        self._grid: npt.NDArray[np.int64] = painted.places * np.array([SEPARATE if painted.flat else 1, 1, 1], np.int64)
         self.sizes = np.bincount(painted.strokes, minlength=count)
         self.classes = np.zeros(count, np.uint8)
         self.classes[painted.strokes] = painted.labels
         self.low, self.high = np.full((count, 3), np.iinfo(np.int64).max), np.full((count, 3), -1)
-        np.minimum.at(self.low, painted.strokes, painted.places)
-        np.maximum.at(self.high, painted.strokes, painted.places)
+        np.minimum.at(self.low, painted.strokes, self._grid)
+        np.maximum.at(self.high, painted.strokes, self._grid)
         self.held, self.aside = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
         self._order = np.argsort(painted.strokes, kind="stable")
         self._ends = np.cumsum(self.sizes)
 
     def places(self, stroke: int) -> npt.NDArray[np.int64]:
-        return self.painted.places[self._order[self._ends[stroke] - self.sizes[stroke] : self._ends[stroke]]]
+        return self._grid[self._order[self._ends[stroke] - self.sizes[stroke] : self._ends[stroke]]]
 
     def near(self, stroke: int, gap: int) -> npt.NDArray[np.bool_]:
         """Which other strokes come nearer than `gap` voxels to this one along every axis."""

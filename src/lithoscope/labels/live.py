@@ -74,7 +74,7 @@ class LivePreview:
 
     def learn(self, labels: Array3D, classes: ClassTable, check: Check = go_on) -> None:
         """Fit on what is painted now; until it ends, `view` answers as before."""
-        painted = Painted.of(labels, self.scan.inside if self.scan.field_of_view is not None else None)
+        painted = self._painted(labels)
         self._keep(painted, check)
         samples = self._samples(painted, classes)
         self.fitted = self._pool.submit(lambda: copy(self.method).fit(samples, report=_reporting(check))).result()
@@ -82,7 +82,7 @@ class LivePreview:
 
     def rate(self, labels: Array3D, classes: ClassTable, check: Check = go_on) -> dict[str, Any]:
         """Score on strokes held back from a fit of its own; `missing` says what to paint when there are too few."""
-        painted = Painted.of(labels, self.scan.inside if self.scan.field_of_view is not None else None)
+        painted = self._painted(labels)
         holding = self._samples(painted, classes).scored(self.method.halo(), int(getattr(self.method, "seed", 0)))
         assert holding.split is not None
         if holding.split.lacking:
@@ -164,6 +164,10 @@ class LivePreview:
                 z, y, x = (int(p) + a for p, a in zip(place, view.box.start, strict=True))
                 worst = (float(mean[place]), (z, y, x))
         return None if worst is None else worst[1]
+
+    def _painted(self, labels: Array3D) -> Painted:
+        inside = self.scan.inside if self.scan.field_of_view is not None else None
+        return Painted.of(labels, inside, flat=self.scan.separate_slices)
 
     def _samples(self, painted: Painted, classes: ClassTable) -> StrokeSamples:
         return StrokeSamples.of([Taught(self.scan, painted, self.features)], classes, self.method)

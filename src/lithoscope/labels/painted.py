@@ -19,14 +19,18 @@ _BLOCK = (64, 512, 512)
 
 @dataclass(frozen=True, eq=False)
 class Painted:
-    """Voxels somebody labelled: `places` (n, 3) int64 in (z, y, x), `labels` (n,) uint8, `strokes` (n,) int64 numbered from 0."""
+    """Voxels somebody labelled: `places` (n, 3) int64 in (z, y, x), `labels` (n,) uint8, `strokes` (n,) int64 numbered from 0.
+
+    With `flat` the slices are separate images: no stroke goes on in another, and none is near one in another.
+    """
 
     places: npt.NDArray[np.int64]
     labels: npt.NDArray[np.uint8]
     strokes: npt.NDArray[np.int64]
+    flat: bool = False
 
     @classmethod
-    def of(cls, labels: Array3D, inside: Any = None) -> "Painted":
+    def of(cls, labels: Array3D, inside: Any = None, *, flat: bool = False) -> "Painted":
         """All that is painted in an array of labels; `inside(box)` tells what lies in the field of view, or is None."""
         places, found, total = [], [], 0
         for box in _touched(labels):
@@ -44,7 +48,7 @@ class Painted:
             return cls(np.zeros((0, 3), np.int64), np.zeros(0, np.uint8), np.zeros(0, np.int64))
         z, y, x = (int(n) for n in labels.shape)
         all_places, all_labels = np.concatenate(places), np.concatenate(found)
-        return cls(all_places, all_labels, connected(all_places, all_labels, (z, y, x)))
+        return cls(all_places, all_labels, connected(all_places, all_labels, (z, y, x), flat=flat), flat)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -63,7 +67,7 @@ class Painted:
         table = np.arange(256, dtype=np.uint8)
         for old, new in ids.items():
             table[old] = new
-        return Painted(self.places, table[self.labels], self.strokes)
+        return Painted(self.places, table[self.labels], self.strokes, self.flat)
 
     @property
     def across(self) -> int:
@@ -82,8 +86,8 @@ class Painted:
             yield Box((int(low[0]), int(low[1]), int(low[2])), (int(high[0]), int(high[1]), int(high[2]))), chosen
 
 
-def connected(places: npt.NDArray[np.int64], labels: npt.NDArray[np.uint8], shape: Triple) -> npt.NDArray[np.int64]:
-    """The number of the stroke of each voxel: those of one class that touch, corners included, are one."""
+def connected(places: npt.NDArray[np.int64], labels: npt.NDArray[np.uint8], shape: Triple, *, flat: bool = False) -> npt.NDArray[np.int64]:
+    """The number of the stroke of each voxel: those of one class that touch, corners included, are one; with `flat` within a slice."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -95,7 +99,7 @@ def connected(places: npt.NDArray[np.int64], labels: npt.NDArray[np.uint8], shap
     rows, columns = [], []
     for dz, dy, dx in product((-1, 0, 1), repeat=3):
         step = (dz * wide[0] + dy) * wide[1] + dx
-        if step <= 0:
+        if step <= 0 or (flat and dz):
             continue
         to = np.searchsorted(ranked, ranked + step)
         met = np.flatnonzero(to < n)

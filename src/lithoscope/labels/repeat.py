@@ -10,6 +10,7 @@ from lithoscope.job import Progress, Report, silent
 from lithoscope.labels import results
 from lithoscope.labels.budget import MEMORY
 from lithoscope.labels.predict import Lesson, mapping_of, segment
+from lithoscope.labels.retaught import taught_again
 from lithoscope.parameters import configured
 from lithoscope.record import RunRecord, versions
 from lithoscope.segmenters.base import segmenter
@@ -36,13 +37,16 @@ class Repetition:
 def repeat(scan: Scan, result: str, *, output: str | None = None, memory: int = MEMORY, report: Report = silent) -> Repetition:
     """Make `result` again, as `output` if it is to be kept, and compare all levels voxel by voxel.
 
-    Raises `InputError` with the reason where it cannot be made again: other grey values, another field of view, strokes needed.
+    Raises `InputError` with the reason where it cannot be made again: other grey values, another field of view, other strokes.
     """
     old = results.open_result(scan, result)
     record = old.record
     _check_repeatable(scan, result, record)
     box = None if record.source.get("box") is None else Box.from_json(record.source["box"])
     method = configured(segmenter(record.method), record.parameters)
+    lesson = Lesson(classes=old.classes, mapping=mapping) if (mapping := mapping_of(record)) else None
+    if method.needs_labels:
+        method, lesson = taught_again(scan, result, record, old.classes, report)
     name = output or _free_name(scan, result)
     made = segment(
         scan,
@@ -50,7 +54,7 @@ def repeat(scan: Scan, result: str, *, output: str | None = None, memory: int = 
         output=name,
         image=record.source.get("image"),
         box=box,
-        lesson=Lesson(classes=old.classes, mapping=mapping) if (mapping := mapping_of(record)) else None,
+        lesson=lesson,
         seed=record.seed or 0,
         memory=memory,
         device=record.device,
@@ -86,8 +90,6 @@ def _check_repeatable(scan: Scan, result: str, record: RunRecord) -> None:
         raise InputError(
             f"{result} was made within another field of view ({record.source.get('field_of_view')}, now {view}); set that one first"
         )
-    if segmenter(record.method).needs_labels:
-        raise InputError(f"{result} was taught by strokes; repeat needs them: segment with the same --strokes and settings, and compare")
 
 
 def _free_name(scan: Scan, result: str) -> str:

@@ -35,7 +35,7 @@ class Taught:
     def of(cls, scan: Scan, labels: Array3D, image: str | None = None, *, cache: FeatureCache | None = None) -> "Taught":
         """What is painted inside the field of view of a scan, or of one of its filtered images."""
         window = None if image is None else GreyValues(scan, image).histogram().window()
-        painted = Painted.of(labels, scan.inside if scan.field_of_view is not None else None)
+        painted = Painted.of(labels, scan.inside if scan.field_of_view is not None else None, flat=scan.separate_slices)
         return cls(scan, painted, ScanFeatures(scan, image, window=window, cache=cache))
 
     @property

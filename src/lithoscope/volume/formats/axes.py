@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lithoscope.errors import InputError, UnreadableError
+from lithoscope.errors import ChoiceError, InputError
 
 _WORDS = {"c": ("channel", "channels"), "t": ("time", "time points")}
 
@@ -36,7 +36,8 @@ def chosen(name: object, extra: Sequence[tuple[str, int]], wish: Wish) -> tuple[
     if lacking:
         there = " and ".join(f"{size} {_WORDS[kind][1]}" for kind, size in lacking)
         options = " ".join(f"--{_WORDS[kind][0]} 0…{size - 1}" for kind, size in lacking)
-        raise UnreadableError(f"{name} holds {there}; choose one: {options}")
+        several = {_WORDS[kind][0]: {str(n): str(n) for n in range(size)} for kind, size in extra if size > 1}
+        raise ChoiceError(f"{name} holds {there}; choose one: {options}", several)
     for kind in "ct":
         asked = wish.of(kind)
         if asked is not None and asked != 0 and kind not in [k for k, _ in extra]:

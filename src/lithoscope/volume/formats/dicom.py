@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lithoscope.errors import InputError, MissingError, UnreadableError
+from lithoscope.errors import ChoiceError, InputError, MissingError, UnreadableError
 from lithoscope.volume.formats.axes import NOTHING, Wish, chosen, described
 from lithoscope.volume.formats.extras import needed
 from lithoscope.volume.formats.rescale import Rescale
@@ -113,7 +113,8 @@ class DicomSource:
         listed = ", ".join(f"{name} ({len(g)} slices{_titled(g[0][1])})" for name, g in itertools.islice(names.items(), 6))
         if wanted is not None:
             raise MissingError(f"there is no series {wanted!r} in {self.path}; there are {listed}")
-        raise InputError(f"{self.path} holds {len(found)} series: {listed}; choose one with --dataset")
+        labels = {name: f"{name}: {len(g)} slices{_titled(g[0][1])}" for name, g in names.items()}
+        raise ChoiceError(f"{self.path} holds {len(found)} series: {listed}; choose one with --dataset", {"dataset": labels})
 
     def planes(self, z0: int, z1: int) -> npt.NDArray[Any]:
         """The planes z0 ≤ z < z1, (z1 - z0, y, x)."""

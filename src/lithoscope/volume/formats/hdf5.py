@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lithoscope.errors import InputError, MissingError, UnreadableError
+from lithoscope.errors import ChoiceError, InputError, MissingError, UnreadableError
 from lithoscope.volume.formats.axes import NOTHING, Wish, chosen, described
 from lithoscope.volume.formats.extras import needed
 from lithoscope.volume.formats.source import DAMAGE, by, checked_shape, one_line, stored_dtype
@@ -77,7 +77,8 @@ class Hdf5Source:
             return volumes[0]
         if not volumes and len(planes := self._datasets()) == 1:
             return planes[0]
-        raise InputError(f"{self.path} holds {'several volumes' if volumes else 'no volume'}; {self._known()}")
+        problem = f"{self.path} holds {'several volumes' if volumes else 'no volume'}; {self._known()}"
+        raise ChoiceError(problem, {"dataset": _labelled(volumes)}) if volumes else InputError(problem)
 
     def _known(self) -> str:
         """The datasets that could be meant, in words."""
@@ -89,15 +90,7 @@ class Hdf5Source:
         return f"choose one with --dataset: {names}{more}"
 
     def _datasets(self) -> list[Any]:
-        """Every array of numbers with at least two axes."""
-        found: list[Any] = []
-
-        def look(_name: str, node: Any) -> None:
-            if isinstance(node, self._h5py.Dataset) and len(node.shape or ()) >= 2 and node.dtype.kind in "iufb":
-                found.append(node)
-
-        self._file.visititems(look)
-        return found
+        return _arrays(self._file, self._h5py.Dataset)
 
     def _default(self) -> Any:
         """The dataset to which NeXus's `default` attributes lead, or None."""
@@ -183,6 +176,33 @@ class Hdf5Source:
 
     def close(self) -> None:
         self._file.close()
+
+
+def datasets(path: Path) -> dict[str, str]:
+    """The arrays of numbers of a file, the largest first: name, and name with shape and type in words."""
+    h5py = needed("h5py", path, "an HDF5 file")
+    try:
+        with h5py.File(path, "r") as file:
+            return _labelled(_arrays(file, h5py.Dataset))
+    except (OSError, *DAMAGE) as error:
+        raise UnreadableError(f"{path} is damaged or no HDF5 file: {one_line(error)}") from error
+
+
+def _arrays(file: Any, dataset: type[Any]) -> list[Any]:
+    """Every array of numbers with at least two axes."""
+    found: list[Any] = []
+
+    def look(_name: str, node: Any) -> None:
+        if isinstance(node, dataset) and len(node.shape or ()) >= 2 and node.dtype.kind in "iufb":
+            found.append(node)
+
+    file.visititems(look)
+    return found
+
+
+def _labelled(arrays: list[Any]) -> dict[str, str]:
+    names = [(d.name.lstrip("/"), d) for d in sorted(arrays, key=lambda d: -d.size)]
+    return {name: f"{name}: {by(d.shape)} {d.dtype}" for name, d in names}
 
 
 def split(path: Path) -> tuple[Path, str] | None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from lithoscope.errors import InputError, UnreadableError
+from lithoscope.errors import ChoiceError, InputError, UnreadableError
 from lithoscope.volume.box import Triple
 from lithoscope.volume.formats.axes import NOTHING, Wish, chosen, described
 from lithoscope.volume.formats.source import COLOUR, DAMAGE, PALETTE, by, checked_shape, one_line, stored_dtype
@@ -130,7 +130,8 @@ class TiffSource:
         if samples > 1 and self._wish.channel is not None:
             return chosen(self.path, [("c", samples)], Wish(self._wish.channel))[0]
         if samples > 1:
-            raise UnreadableError(f"{self.path} has {sizes[axes.index('S')]} values a pixel ({photometric}), not one grey value; {COLOUR}")
+            problem = f"{self.path} has {samples} values a pixel ({photometric}), not one grey value; {COLOUR}"
+            raise ChoiceError(problem, {"channel": {str(n): str(n) for n in range(samples)}})
         if int(first.photometric) == 3 and not self._wish.classes and not grey_ramp(first.colormap):
             raise UnreadableError(f"{self.path} {PALETTE}")
         if int(first.photometric) not in (0, 1, 3, 32803, 34892, 51177):
@@ -149,7 +150,7 @@ class TiffSource:
         """The (z, y, x) of a series: the one long axis beside y and x is z, whatever the file calls it, unless it was asked for."""
         self._first, self._stride = 0, 1
         self._count = int(np.prod([n for a, n in zip(axes, sizes, strict=True) if a not in "YXS"], initial=1)) * count
-        if shaped and len(sizes) == 3 and count == 1:  # saved by tifffile as an array of three axes
+        if shaped and len(sizes) == 3 and count == 1 and self._sample is None:  # saved by tifffile as an array of three axes
             self._count = sizes[0]
             chosen(self.path, (), self._wish)
             return sizes

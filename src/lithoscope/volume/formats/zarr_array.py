@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
-from lithoscope.errors import InputError, MissingError, UnreadableError
+from lithoscope.errors import ChoiceError, InputError, MissingError, UnreadableError
 from lithoscope.volume import ome
 from lithoscope.volume.blocks import Array3D
 from lithoscope.volume.formats.axes import NOTHING, Wish, chosen, described
@@ -53,7 +53,8 @@ class ZarrSource:
                 arrays = sorted(name for name, _ in node.arrays())
                 if len(arrays) != 1:
                     known = ", ".join(arrays[:8]) if arrays else "none at its top"
-                    raise InputError(f"{path} is a group of Zarr arrays ({known}); choose one with --dataset")
+                    problem = f"{path} is a group of Zarr arrays ({known}); choose one with --dataset"
+                    raise ChoiceError(problem, {"dataset": arrays_in(node)})
                 dataset = arrays[0]
             node = self._member(node, path, dataset)
         elif dataset is not None:
@@ -78,6 +79,14 @@ class ZarrSource:
             raise UnreadableError(f"{self.path} is damaged: {one_line(error)}") from error
 
     def close(self) -> None: ...
+
+
+def arrays_in(group: zarr.Group) -> dict[str, str]:
+    """The arrays at the top of a group and one below, by name, with shape and type in words."""
+    found = dict(group.arrays())
+    for name, inner in group.groups():
+        found |= {f"{name}/{own}": array for own, array in inner.arrays()}
+    return {name: f"{name}: {by(found[name].shape)} {found[name].dtype}" for name in sorted(found) if found[name].ndim >= 2}
 
 
 def _as_volume(array: zarr.Array[Any], path: Path, axes: tuple[str, ...] | None, wish: Wish) -> Array3D:
