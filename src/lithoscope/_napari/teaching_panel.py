@@ -73,7 +73,7 @@ class TeachingPanel(QWidget):
     @property
     def folder(self) -> Path:
         """Where the network of this name lies."""
-        return homes()[0] / self.output.text().strip()
+        return homes()[0] / str(self.output.text()).strip()
 
     def on_scan(self) -> None:
         """Another scan: propose its name."""

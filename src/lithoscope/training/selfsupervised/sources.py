@@ -9,7 +9,8 @@ from lithoscope.errors import InputError
 from lithoscope.features.vit import VitConfig
 from lithoscope.training.selfsupervised.augment import Augmentation
 from lithoscope.training.selfsupervised.crops import Source
-from lithoscope.training.selfsupervised.loop import Plan, Schedule
+from lithoscope.training.selfsupervised.loop import Plan
+from lithoscope.training.selfsupervised.schedule import Schedule
 from lithoscope.volume.scan import Scan
 
 SIZES = {"test": (48, 2, 3), "tiny": (192, 12, 3), "small": (384, 12, 6)}

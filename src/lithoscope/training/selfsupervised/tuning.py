@@ -38,7 +38,7 @@ def begun(start: Vit | None, tuning: Tuning, seed: int) -> Vit | None:
     generator = torch.Generator().manual_seed(seed)
     for layer in made.encoder.layer.modules():
         if isinstance(layer, nn.Linear):
-            parametrize.register_parametrization(layer, "weight", LowRank(*layer.weight.shape, generator))
+            parametrize.register_parametrization(layer, "weight", LowRank(layer.out_features, layer.in_features, generator))
     return made
 
 

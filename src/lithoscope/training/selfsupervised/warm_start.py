@@ -106,14 +106,14 @@ def warm_start(
     aims = torch.cat([numbers, code[scans][:, None].expand(-1, numbers.shape[1], -1)], -1).flatten(0, 1)
     with torch.no_grad():
         ways = _embed(network, seen, aims, room, seed)
-        x, far = torch.cat([network.embeddings(part) for part in seen.split(batch)]), network.far(seen)
+        x, far = torch.cat([network.embeddings(part) for part in torch.split(seen, batch)]), network.far(seen)
         layers = cast("list[Layer]", network.encoder.layer)
         for number, layer in enumerate(layers):
-            layer.layer_scale1.lambda1.fill_(MIXED)  # type: ignore[operator,union-attr]
+            layer.layer_scale1.lambda1.fill_(MIXED)  # type: ignore[operator]
             if codes and number == len(layers) - 1:
                 _tell_all(layer, x, network.prefix, room)
             _settle(layer, x[:, network.prefix :], aims, ways, strength, seed + number)
-            x = torch.cat([layer(part, None, far) for part in x.split(batch)])
+            x = torch.cat([layer(part, None, far) for part in torch.split(x, batch)])
         network.layernorm.weight[room.half : room.told.start] = 0
         objective.describe.weight.copy_(ways[:NUMBERS])
         objective.describe.bias.zero_()
@@ -159,7 +159,7 @@ def _embed(network: Vit, seen: Tensor, aims: Tensor, room: Room, seed: int) -> T
     for token in (e.mask_token, e.cls_token, *([e.register_tokens] if config.registers else [])):
         cast(Tensor, token).mul_(0.5).add_(same)
     if config.position == "conv":
-        conv = cast(nn.Conv2d, e.position_conv)
+        conv = e.position_conv
         nn.init.zeros_(cast(Tensor, conv.bias))
         nn.init.zeros_(conv.weight)
         conv.weight[room.around] = 1 / 8
@@ -178,7 +178,7 @@ def _tell_all(layer: Layer, x: Tensor, prefix: int, room: Room) -> None:
     parts.value.weight[into, into + room.code.start] = 1 / mean.std(0).clamp_min(1e-3)
     parts.value.bias[: room.codes] = -mean.mean(0) / mean.std(0).clamp_min(1e-3)
     layer.attention.output.dense.weight[into + room.told.start, into] = 1
-    layer.layer_scale1.lambda1[room.told] = 1  # type: ignore[operator,index,union-attr]
+    layer.layer_scale1.lambda1[room.told] = 1  # type: ignore[operator]
 
 
 def _settle(layer: Layer, tokens: Tensor, aims: Tensor, ways: Tensor, strength: float, seed: int) -> None:
