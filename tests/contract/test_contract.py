@@ -33,6 +33,10 @@ CASES = {
     "dino": [
         {"backbone": "random-tiny", "dimensions": 3, "scale": 1},
         {"backbone": "random-tiny", "plane": "y", "dimensions": 2, "filters": False},
+        {"backbone": "random-tiny", "head": "trees", "dimensions": 3, "plane": "all"},
+        {"backbone": "random-tiny", "head": "knn", "dimensions": 2},
+        {"backbone": "random-tiny", "tuning": "lora", "rank": 2, "side": 16, "steps": 4, "batch": 2},
+        {"backbone": "random-tiny", "head": "cnn", "side": 16, "steps": 2, "batch": 2},
     ],
     "unet": [
         {"preset": "tiny", "dimensions": 2},

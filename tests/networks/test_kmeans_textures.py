@@ -161,7 +161,8 @@ def test_a_scan_is_grouped_by_kept_tokens_as_by_those_of_its_blocks(woven, tmp_p
     padded = np.pad(image, [(h, h) for h in halo], "symmetric")
     core = tuple(slice(h, h + n) for h, n in zip(halo, image.shape, strict=True))
     whole = method.predict(Block(image=padded, core=core, window=scan.window, origin=tuple(-h for h in halo)))[core]
-    assert (open_result(scan, "kept").array[...] == whole).mean() > 0.999  # what is kept is kept in half precision
+    # Kept in half precision, and nothing beyond the last token.
+    assert (open_result(scan, "kept").array[...] == whole).mean() > 0.98
 
 
 def test_other_weights_than_those_it_was_fitted_to_are_noticed(woven, tmp_path):

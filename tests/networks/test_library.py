@@ -131,7 +131,7 @@ def test_metadata_filters_and_may_be_missing(made):
     rows = memory.where("porosity > 0.3 AND lithology = 'sand'")
     assert {memory.names[memory.uuids[s]] for s in memory.scan[rows]} == {"grains"}
     found = asked(memory, made, "stripes", Box((0, 8, 8), (16, 24, 24)), k=3, rows=rows)
-    assert found.hits[0].metadata == {"porosity": 0.31, "lithology": "sand", "depth": 1200.0}
+    assert found.hits[0].metadata == {"porosity": 0.31, "lithology": "sand", "depth": 1200.0, "voxel_um": 2.0}
     assert memory.where("depth IS NULL").size
     for wrong in ("porosity >", "nonesuch = 1", "porosity > 2"):
         with pytest.raises(InputError, match="filter"):

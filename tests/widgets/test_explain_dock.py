@@ -302,3 +302,20 @@ def test_the_dock_fits_360_pixels_and_every_control_has_a_name(dock, qtbot, kind
     for part in dock.body.findChildren(QWidget):
         if part.focusPolicy() & Qt.FocusPolicy.TabFocus and part.isVisible() and not part.objectName().startswith("qt_"):
             assert part.accessibleName() or getattr(part, "text", lambda: "")() or part.parent().accessibleName(), part
+
+
+def test_fine_tuned_tokens_lie_beside_the_scan(dock, qtbot):
+    scan, values = dock.session.scan, np.full((5, 6, 4), 255, np.uint8)
+    both = [Overlay("pca", title, values, Place.of_tokens(0, 3, Grid(8))) for title in ("frozen", "tuned")]
+    dock.explaining.layers.show(scan, both)
+    first, second = (dock.explaining.layers.get(name) for name in ("seen", "fine-tuned"))
+    np.testing.assert_allclose(first.translate, (3, 3.5, 3.5))
+    np.testing.assert_allclose(second.translate, (3, 3.5, 3.5 + 1.04 * 48))
+    dock.explaining.layers.show(scan, both[:1])
+    assert not second.visible
+    dock.options.kind.setCurrentIndex(dock.options.kind.findData("pca"))
+    assert not dock.options._form.isRowVisible(dock.options.tuned)
+    dock.options.show_tuned([("mine", "/models/mine")])
+    assert dock.options._form.isRowVisible(dock.options.tuned)
+    dock.options.tuned.setCurrentIndex(1)
+    assert dock.options.wish().tuned == "/models/mine"

@@ -92,7 +92,14 @@ class ExplainDock(Dock):
         """List the results."""
         names = self.session.results()
         self.options.show_results(names)
+        if (scan := self.session.scan) is not None:
+            from lithoscope.explain.tuned import tuned_models
+
+            self._slow.start(lambda: tuned_models(scan), self._on_tuned)
         self.map.show_results(names)
+
+    def _on_tuned(self, found: list[tuple[str, Path]]) -> None:
+        self.options.show_tuned([(name, str(folder)) for name, folder in found])
 
     def _on_backbones(self, found: list[tuple[str, str, int, int]]) -> None:
         self.options.show_backbones(found)
@@ -112,6 +119,7 @@ class ExplainDock(Dock):
             self.options.show_shape(*known)
         mark_bad(self._notes, False)
         self._notes.setText("\n".join(f"{o.title}\n" + " · ".join(n for n in o.notes if n) for o in overlays))
+        self._notes.setMinimumHeight(max(0, self._notes.heightForWidth(self._notes.width())))
         for part in (self.keep_button, self.save_button):
             part.setEnabled(bool(overlays))
         self.whole_button.setVisible(bool(overlays) and overlays[0].kind == "similarity")

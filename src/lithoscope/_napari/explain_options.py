@@ -36,6 +36,7 @@ class ExplainOptions(QWidget):
         self.basis = _combo("Colours", "The backbone's colours are the same in every scan; those of this scan have more contrast")
         self.basis.addItem("the same for every scan", "backbone")
         self.basis.addItem("fitted to this scan", "scan")
+        self.tuned = _combo("Fine-tuned copy", "A fine-tuned copy of the backbone, drawn beside the scan in the same colours")
         self.cut = QCheckBox("by the first component")
         self.cut.setToolTip("Tell foreground from background by the first component")
         self.side = _combo("Above or below", "Which side of the threshold is shown")
@@ -82,7 +83,8 @@ class ExplainOptions(QWidget):
         cut = QWidget()
         cut.setLayout(column(self.cut, row(self.side, self.level, 1), spacing=3))
         for key, label, widget in (
-            ("backbone", "Backbone", self.backbone), ("basis", "Colours", self.basis), ("cut", "Foreground", cut),
+            ("backbone", "Backbone", self.backbone), ("basis", "Colours", self.basis), ("tuned", "Beside it", self.tuned),
+            ("cut", "Foreground", cut),
             ("block", "Block", self.block), ("head", "Head", self.head), ("source", "From", self.source),
             ("window", "Window", self.window), ("mass", "Outline", self.mass), ("whole", "", self.whole),
             ("result", "Result", self.result), ("results", "Results", self.results),
@@ -90,7 +92,7 @@ class ExplainOptions(QWidget):
             self._rows[key] = widget
             self._form.addRow(text(label, muted=True, wrap=False), widget)
         self.setLayout(column(row(text("Show", bold=True, wrap=False), self.kind, spacing=8), self._form, spacing=6))
-        for box in (self.kind, self.backbone, self.basis, self.side, self.head, self.source, self.result):
+        for box in (self.kind, self.backbone, self.basis, self.tuned, self.side, self.head, self.source, self.result):
             box.currentIndexChanged.connect(self._on_change)
         for spin in (self.level, self.block, self.window, self.mass):
             spin.setKeyboardTracking(False)
@@ -109,6 +111,17 @@ class ExplainOptions(QWidget):
             self.backbone.setItemData(self.backbone.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
             self._blocks[name] = (depth, heads)
         self.backbone.setCurrentIndex(max(self.backbone.findData(chosen), 0))
+        blocker.unblock()
+        self._fit()
+
+    def show_tuned(self, found: Sequence[tuple[str, str]]) -> None:
+        """List fine-tuned copies of backbones: names and folders."""
+        blocker, chosen = QSignalBlocker(self.tuned), self.tuned.currentData()
+        self.tuned.clear()
+        self.tuned.addItem("nothing", "")
+        for name, folder in found:
+            self.tuned.addItem(f"fine-tuned by {name}", folder)
+        self.tuned.setCurrentIndex(max(self.tuned.findData(chosen), 0))
         blocker.unblock()
         self._fit()
 
@@ -143,6 +156,7 @@ class ExplainOptions(QWidget):
             kind=kind,
             backbone=self.backbone.currentData() or "",
             basis=self.basis.currentData(),
+            tuned=self.tuned.currentData() or "" if kind == "pca" else "",
             foreground=self.level.value() if self.cut.isChecked() else None,
             below=bool(self.side.currentData()),
             block=self.block.value(),
@@ -168,6 +182,7 @@ class ExplainOptions(QWidget):
         looks = kind in ("attention", "rollout")
         shown = {
             "backbone": kind in NETWORK and self.backbone.count() > 0, "basis": kind == "pca", "cut": kind == "pca",
+            "tuned": kind == "pca" and self.tuned.count() > 1,
             "block": kind == "attention", "head": kind == "attention", "source": looks and not self.whole.isChecked(), "window": looks,
             "mass": looks, "whole": looks, "result": kind == "certainty", "results": kind == "disagreement",
         }  # fmt: skip

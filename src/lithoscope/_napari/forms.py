@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QLineEdit, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
+from lithoscope._napari.backbone_chooser import BackboneChooser
 from lithoscope.errors import InputError
 from lithoscope.parameters import Parameter, parsed
 
@@ -148,6 +149,10 @@ def _plain(hint: Any) -> tuple[Any, bool]:
 
 def _field(p: Parameter) -> tuple[QWidget, Any]:
     """The widget for a parameter, at its default, and the signal of its change."""
+    if p.name == "backbone":
+        chooser = BackboneChooser()
+        _write(chooser, p.default)
+        return chooser, chooser.changed
     kind, optional = _plain(p.type)
     if p.choices:
         combo = QComboBox()
@@ -192,6 +197,8 @@ def _number(spin: "QSpinBox | QDoubleSpinBox", p: Parameter, optional: bool) -> 
 
 
 def _read(widget: QWidget) -> Any:
+    if isinstance(widget, BackboneChooser):
+        return widget.value()
     if isinstance(widget, QComboBox):
         return widget.currentData()
     if isinstance(widget, QCheckBox):
@@ -203,7 +210,9 @@ def _read(widget: QWidget) -> Any:
 
 
 def _write(widget: QWidget, value: Any) -> None:
-    if isinstance(widget, QComboBox):
+    if isinstance(widget, BackboneChooser):
+        widget.set_value(str(value))
+    elif isinstance(widget, QComboBox):
         found = [i for i in range(widget.count()) if widget.itemData(i) == value]
         widget.setCurrentIndex(found[0] if found else 0)
     elif isinstance(widget, QCheckBox):

@@ -94,11 +94,12 @@ def whole_plane(
     number = seen.depth if block == -1 else block
     said = f"all {seen.depth} blocks" if kind == "rollout" else f"block {number}, {'mean of heads' if head is None else f'head {head}'}"
     outline = smallest_mass(made, mass) if 0 < mass < 1 else None
-    notes = [f"averaged over {len(places)} overlapping windows", "from the class token", backbone.name]
+    many = len(places) > 1
+    notes = [f"averaged over {len(places)} overlapping windows" if many else "one window", "from the class token", backbone.name]
     if outline is not None:
         notes.append(f"outline: {100 * mass:g} % of it")
-    title = f"{'attention rollout' if kind == 'rollout' else 'attention'} · {said}, averaged over windows"
-    about = {"block": None if kind == "rollout" else number, "head": head, "mass": mass, "windows": len(places), "averaged": True}
+    title = f"{'attention rollout' if kind == 'rollout' else 'attention'} · {said}{', averaged over windows' if many else ''}"
+    about = {"block": None if kind == "rollout" else number, "head": head, "mass": mass, "windows": len(places), "averaged": many}
     low, high = 0.0, max(2.0, share_limits(made)[1])
     place = Place.of_tokens(axis, index, grid)
     ends = ("none", f"{high:.1f} × even")

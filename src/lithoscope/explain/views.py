@@ -57,7 +57,7 @@ class Views:
 
     @cached_property
     def tuned(self) -> PlaneTokens:
-        """Tokens of the fine-tuned network, kept in the frozen one's basis, so that their colours can be compared."""
+        """Tokens of the fine-tuned network, in the frozen one's basis, so that their colours can be compared."""
         if self._tuned is None:
             raise InputError("no fine-tuned network is named; give one: --tuned FOLDER")
         first = self.source.tokens

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lithoscope.errors import InputError, MissingError
-from lithoscope.features import layouts
+from lithoscope.features import adapters, layouts
 
 if TYPE_CHECKING:
     from lithoscope.features.vit import Vit, VitConfig
@@ -51,6 +51,10 @@ KNOWN = (
     *(
         Known(f"vit-mae-{size}", f"masked autoencoder, ViT-{size}, patch 16", "CC-BY-NC-4.0", f"facebook/vit-mae-{size}")
         for size in ("base", "large")
+    ),
+    *(
+        Known(f"resnet-{depth}", f"ResNet-{depth}, a convolutional baseline", "Apache-2.0", f"microsoft/resnet-{depth}")
+        for depth in (18, 50, 152)
     ),
 )
 
@@ -144,12 +148,29 @@ def open_backbone(name: str | Path, *, key: str | None = None, device: str = "cp
             if os.sep not in text:
                 known(text)
             raise MissingError(f"there is no backbone at {path}")
+        if (path / "model.json").is_file():
+            return _tuned(path, device)
         text, licence = path.stem if path.is_file() else path.resolve().name, "its publisher's"
     loaded = layouts.load(path, key=key)
-    network = Vit(loaded.config)
-    network.load_state_dict({n: t.float() for n, t in loaded.tensors.items()})
+    made: Any
+    if loaded.layout == "ResNet":
+        from lithoscope.features.convnet import Convnet
+
+        made = Convnet(cast(Any, loaded.config))
+    else:
+        made = Vit(cast("VitConfig", loaded.config))
+    made.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in loaded.tensors.items()})
     digest = sha256(layouts.weights_file(path))
-    return Backbone(text, network.eval().requires_grad_(False).to(device), licence, digest, loaded.layout, loaded.left_out, path)
+    return Backbone(text, made.eval().requires_grad_(False).to(device), licence, digest, loaded.layout, loaded.left_out, path)
+
+
+def _tuned(folder: Path, device: str) -> Backbone:
+    """The backbone of a model that was taught with LoRA, as it was taught; its checksum is of weights and adapter."""
+    name, adapter, scale = adapters.of_model(folder)
+    found = open_backbone(Path(name) if Path(name).exists() else name)
+    digest = hashlib.sha256(f"{found.sha256}-{adapters.adapter_hash(adapter, scale)}".encode()).hexdigest()
+    network = adapters.tuned(found.network, adapter, scale).to(device)
+    return replace(found, name=folder.resolve().name, network=network, sha256=digest, folder=None)
 
 
 def random_config() -> "VitConfig":

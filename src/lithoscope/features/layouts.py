@@ -1,7 +1,8 @@
 """The ways in which published ViT weights are laid out in files, each turned into the one layout of `vit`.
 
 Known: DINOv2 (with and without registers), DINO v1 and MAE as transformers saves them; the same as timm and
-facebookresearch save them, under a teacher's or student's key and whatever prefix. Nothing is loaded in part: keys that are
+facebookresearch save them, under a teacher's or student's key and whatever prefix; checkpoints of the published study on rocks, adapters
+worked in. Nothing is loaded in part: keys that are
 missing or not understood are an error that lists them; decoders and heads, which no backbone needs, are named in `left_out`.
 """
 
@@ -13,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lithoscope.errors import InputError, MissingError, UnreadableError
+from lithoscope.features.adapters import without_adapters
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from lithoscope.features.convnet import ConvConfig
     from lithoscope.features.vit import VitConfig
 
 WRAPPERS = ("state_dict", "model", "teacher", "student", "backbone")
@@ -27,7 +30,9 @@ PREFIXES = ("module.", "_orig_mod.", "backbone.", "model.", "dinov2.", "dinov2_w
 BEGINNINGS = ("cls_token", "embeddings.", "patch_embed.", "blocks.", "encoder.", "layers.", *PREFIXES)
 """How names go on after a prefix; what does not is no prefix but a part of the network."""
 
-EXTRAS = re.compile(r"^(decoder|head|fc_norm|pooler|classifier|dino_head|ibot_head|dino_loss|ibot_patch_loss|mlp\.|last_layer|head_dist)")
+EXTRAS = re.compile(
+    r"^(decoder|head|seg_head|fc_norm|pooler|classifier|dino_head|ibot_head|dino_loss|ibot_patch_loss|mlp\.|last_layer|head_dist)"
+)
 """What checkpoints carry beside a backbone: decoders, heads, poolers and losses' centres."""
 
 _TIMM = (
@@ -61,7 +66,7 @@ _TRANSFORMERS_VIT = (
 class Loaded:
     """Weights in `vit`'s names, the network that they fit, and what the file held beside them."""
 
-    config: "VitConfig"
+    config: "VitConfig | ConvConfig"
     tensors: dict[str, "Tensor"]
     layout: str
     left_out: tuple[str, ...] = ()
@@ -78,7 +83,7 @@ def load(path: Path, *, key: str | None = None) -> Loaded:
     if path.is_dir() and preprocessor.exists():
         seen = json.loads(preprocessor.read_text(encoding="utf-8"))
         config = {"image_mean": seen.get("image_mean"), "image_std": seen.get("image_std"), **config}
-    return understood(_read(file), config, key=key, name=file.name)
+    return understood(read_tensors(file), config, key=key, name=file.name)
 
 
 def weights_file(path: Path) -> Path:
@@ -96,7 +101,8 @@ def weights_file(path: Path) -> Path:
     return found[0]
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_tensors(file: Path) -> dict[str, Any]:
+    """What a file holds, safetensors or plain tensors alone; nothing of it is run."""
     if file.suffix == ".safetensors":
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -146,6 +152,13 @@ def understood(content: Mapping[str, Any], config: Mapping[str, Any], *, key: st
     import torch
 
     tensors = unwrapped(content, key)
+    if any(".base_layer" in n for n in tensors):
+        tensors = without_adapters(tensors)
+    from lithoscope.features import convnet
+
+    if convnet.fits(tensors):
+        shape, weights, beside = convnet.loaded(tensors, name)
+        return Loaded(shape, weights, "ResNet", beside)
     rules: Sequence[tuple[str, str]]
     if "blocks.0.norm1.weight" in tensors or "blocks.0.0.norm1.weight" in tensors:
         layout, rules = "timm", _TIMM

@@ -60,7 +60,7 @@ class TokenCache:
 
     def shape(self, axis: int) -> tuple[int, int, int, int]:
         """The shape of the array of planes across an axis."""
-        rows, columns = (self.tokens.grid.between(s) for i, s in enumerate(self.scan.shape) if i != axis)
+        rows, columns = (self.tokens.grid.count(s) for i, s in enumerate(self.scan.shape) if i != axis)
         return (self.scan.shape[axis], rows, columns, self.tokens.width)
 
     @property

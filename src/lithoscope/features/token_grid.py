@@ -35,10 +35,6 @@ class Grid:
         """How many tokens cover an axis of `size` voxels."""
         return self.density * max(1, -(-round(size * self.scale) // self.patch))
 
-    def between(self, size: int) -> int:
-        """How many tokens the voxels of an axis of `size` lie between: `count`, and one more if the last voxel is beyond its centre."""
-        return self.weights(0, size)[1]
-
     @property
     def pitch(self) -> float:
         """Voxels from one token to the next."""

@@ -67,6 +67,16 @@ def at_voxels(near: Floats, grid: Grid, axis: int, box: Box) -> Floats:
     return np.moveaxis(wide, 1, 1 + axis)
 
 
+def at_part(near: Floats, grid: Grid, axis: int, box: Box, part: Box) -> Floats:
+    """The same at a part of the box whose tokens are given."""
+    found = near[part.start[axis] - box.start[axis] : part.stop[axis] - box.start[axis]]
+    for k, dimension in zip(axes_across(axis), (1, 2), strict=True):
+        first = grid.weights(box.start[k], box.stop[k])[0]
+        low, high, _ = grid.weights(part.start[k], part.stop[k])
+        found = np.take(found, range(low - first, high - first), dimension)
+    return at_voxels(found, grid, axis, part)
+
+
 def at_places(near: Floats, grid: Grid, axis: int, box: Box, places: tuple[npt.NDArray[np.intp], ...]) -> Floats:
     """Channels (n, channels) at some places (z, y, x) of a box, which count from its first voxel."""
     a, b = axes_across(axis)

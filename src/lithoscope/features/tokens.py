@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Plane = Literal["z", "y", "x", "all"]
-VERSION = 2
+VERSION = 3
 """Raised whenever the same settings begin to give other numbers."""
 
 AXES = {"z": (0,), "y": (1,), "x": (2,), "all": (0, 1, 2)}

@@ -13,10 +13,13 @@ import numpy.typing as npt
 from lithoscope.features.base import Extractor
 from lithoscope.features.cache import FeatureCache
 from lithoscope.features.filters import FilterBank
+from lithoscope.features.token_lookup import Image, around, axes_across
+from lithoscope.features.tokens import Tokens
 from lithoscope.volume.blocks import blocks, read
 from lithoscope.volume.box import Box, Triple
 
 if TYPE_CHECKING:
+    from lithoscope.features.token_cache import TokenCache
     from lithoscope.volume.scan import Scan
 
 EDGE = 256
@@ -34,6 +37,7 @@ class ScanFeatures:
         self.scan, self.image, self.cache = scan, image, cache
         self.array = scan.array(image)
         self.window = window or scan.window
+        self._caches: dict[str, TokenCache] = {}
         self._name = f"{image or 'scan'}-{scan.content_hash[:16]}-{self.window[0]:g}-{self.window[1]:g}"
 
     def __call__(self, box: Box, extractor: Extractor, check: Callable[[], None] = lambda: None) -> npt.NDArray[np.float32]:
@@ -59,7 +63,9 @@ class ScanFeatures:
         return found
 
     def of_window(self, part: Box, axis: int, extractor: Extractor) -> npt.NDArray[np.float16]:
-        """The features (channels, z, y, x) of one whole window across `axis`."""
+        """The features (channels, z, y, x) of one whole window across `axis`; tokens stay as they are."""
+        if isinstance(extractor, Tokens):
+            return self.tokens_of_window(part, axis, extractor) if axis in extractor.axes else np.zeros((0, 1, 1, 1), np.float16)
         if self.cache is None:
             return self.compute(part, extractor)
         folder, name = f"{self._name}/{extractor.key()}", window_name(part, axis)
@@ -69,8 +75,57 @@ class ScanFeatures:
             self.cache.put(folder, name, found)
         return found
 
+    def near(self, tokens: Tokens, axis: int, box: Box) -> npt.NDArray[np.float32]:
+        """Tokens between which the voxels of a box lie, as `token_lookup.TokenSource`: those of the whole scan if they are kept, else
+        put together from windows, which are kept at token resolution."""
+        whole = self._whole(tokens)
+        if whole is not None:
+            return whole.near(tokens, axis, box)
+        (r0, r1), (c0, c1) = around(tokens.grid, axis, box)
+        made = np.empty((box.shape[axis], r1 - r0, c1 - c0, tokens.width), np.float32)
+        inner = box.intersect(self.scan.box)
+        a, b = axes_across(axis)
+        for part in windows(inner, axis, self.scan.shape):
+            found, plane = self.tokens_of_window(part, axis, tokens), part.start[axis] - box.start[axis]
+            (p0, p1), (q0, q1) = around(tokens.grid, axis, part)
+            # At the seam of two windows both know a token; at a box's rim beyond the scan the last ones are repeated.
+            first, last = (p0 if part.start[a] > inner.start[a] else r0), (p1 if part.stop[a] < inner.stop[a] else r1)
+            left, right = (q0 if part.start[b] > inner.start[b] else c0), (q1 if part.stop[b] < inner.stop[b] else c1)
+            rows = np.clip(np.arange(max(first, r0), min(last, r1)), p0, p1 - 1) - p0
+            columns = np.clip(np.arange(max(left, c0), min(right, c1)), q0, q1 - 1) - q0
+            place = (plane, slice(max(first, r0) - r0, min(last, r1) - r0), slice(max(left, c0) - c0, min(right, c1) - c0))
+            made[place] = np.moveaxis(found[:, 0], 0, 2)[rows][:, columns]
+        return made
+
+    def tokens_of_window(self, part: Box, axis: int, tokens: Tokens) -> npt.NDArray[np.float16]:
+        """The tokens (width, 1, rows, columns) of one whole window across `axis`, in the order of the planes' own axes."""
+        folder, name = f"{self._name}/{tokens.key()}", f"tokens-{window_name(part, axis)}"
+        (r0, r1), (c0, c1) = around(tokens.grid, axis, part)
+        shape = (tokens.width, 1, r1 - r0, c1 - c0)
+        found = None if self.cache is None else self.cache.get(folder, name)
+        if found is None or found.shape != shape:
+            grown = part.grow(tokens.halo())
+            near = Image(read(self.array, grown), self.window, grown.start).near(tokens, axis, part)
+            found = np.moveaxis(near, 3, 0).astype(np.float16)
+            if self.cache is not None:
+                self.cache.put(folder, name, found)
+        return found
+
+    def _whole(self, tokens: Tokens) -> "TokenCache | None":
+        """The tokens of the whole scan, if they are kept."""
+        key = tokens.key()
+        if key not in self._caches:
+            from lithoscope.features.token_cache import TokenCache
+
+            self._caches[key] = TokenCache(self.scan, tokens, self.image)
+        return self._caches[key] if self._caches[key].complete else None
+
     def has(self, part: Box, axis: int, extractor: Extractor) -> bool:
         """Whether a window is kept."""
+        if isinstance(extractor, Tokens):
+            return self._whole(extractor) is not None or (
+                self.cache is not None and self.cache.has(f"{self._name}/{extractor.key()}", f"tokens-{window_name(part, axis)}")
+            )
         return self.cache is not None and self.cache.has(f"{self._name}/{extractor.key()}", window_name(part, axis))
 
     def compute(self, box: Box, extractor: Extractor) -> npt.NDArray[np.float16]:

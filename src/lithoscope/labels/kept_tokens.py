@@ -55,6 +55,19 @@ def kept_tokens(
     return cache.make(report), []
 
 
+def keep_for_strokes(scan: Scan, method: Segmenter, across: int, *, image: str | None = None, report: Report = silent) -> None:
+    """Work out the tokens of the whole scan before anything is learnt, where strokes lie on planes that the network does not look at.
+
+    Strokes on its own planes need the tokens of those alone.
+    """
+    from lithoscope.labels.predict import resolved
+
+    chosen, _ = resolved(scan, method)
+    cache = cache_of(scan, chosen, image)
+    if cache is not None and cache.tokens.axes != (across,):
+        kept_tokens(scan, chosen, image=image, report=report)
+
+
 def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{max(1, seconds):.0f} s"
 

@@ -19,11 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from lithoscope.classes import ClassTable
+from lithoscope.errors import InputError
 from lithoscope.features.base import Extractor
 from lithoscope.features.cache import LIMIT, FeatureCache
 from lithoscope.features.windows import ScanFeatures, windows, windows_of
 from lithoscope.job import Progress
 from lithoscope.labels.grey_values import GreyValues
+from lithoscope.labels.kept_tokens import cache_of
 from lithoscope.labels.painted import Painted
 from lithoscope.labels.predict import resolved
 from lithoscope.labels.samples import StrokeSamples, Taught, score
@@ -64,6 +66,8 @@ class LivePreview:
     def __init__(self, scan: Scan, method: Segmenter, *, image: str | None = None, cache: FeatureCache | None = None) -> None:
         self.scan, self.image = scan, image
         self.method, self.notes = resolved(scan, copy(method))
+        if reason := self.method.not_live():
+            raise InputError(reason)
         window = None if image is None else GreyValues(scan, image).histogram().window()
         kept = cache or FeatureCache(scan.sidecar / "cache", limit=0 if scan.readonly else LIMIT)
         self.features = ScanFeatures(scan, image, window=window, cache=kept)
@@ -75,6 +79,7 @@ class LivePreview:
     def learn(self, labels: Array3D, classes: ClassTable, check: Check = go_on) -> None:
         """Fit on what is painted now; until it ends, `view` answers as before."""
         painted = self._painted(labels)
+        self._check_planes(painted.across)
         self._keep(painted, check)
         samples = self._samples(painted, classes)
         self.fitted = self._pool.submit(lambda: copy(self.method).fit(samples, report=_reporting(check))).result()
@@ -108,6 +113,7 @@ class LivePreview:
         if self.fitted is None:
             raise self.method.unfitted()
         fitted, axis = self.fitted, axis_across(box)
+        self._check_planes(axis)
         parts = [part.intersect(box) for part in windows(box, axis, self.scan.shape)]
         if focus is not None:
             parts.sort(key=lambda part: distance(part, focus))
@@ -116,7 +122,7 @@ class LivePreview:
     def _view(self, fitted: Segmenter, part: Box, axis: int, check: Check, *, certain: bool) -> View:
         check()
         certainty: npt.NDArray[np.float32] | None
-        if fitted.live and fitted.extractors():
+        if fitted.live and len(fitted.extractors()) == 1:
             window = next(windows(part, axis, self.scan.shape))
             features = self.features.of_window(window, axis, fitted.extractors()[0])[(slice(None), *part.within(window).slices)]
             labels, certainty = fitted.by_features(features, certain=certain)
@@ -165,6 +171,14 @@ class LivePreview:
                 worst = (float(mean[place]), (z, y, x))
         return None if worst is None else worst[1]
 
+    def _check_planes(self, across: int) -> None:
+        """Refuse planes for which too many tokens would have to be worked out: the network looks across another axis."""
+        cache = cache_of(self.scan, self.method, self.image)
+        if cache is not None and cache.tokens.axes != (across,) and not cache.complete:
+            wanted = "all axes" if len(cache.tokens.axes) > 1 else "zyx"[cache.tokens.axes[0]]
+            where = f"set plane={'zyx'[across]}, or run it on the volume once"
+            raise InputError(f"the network looks at planes across {wanted}; for a preview of planes across {'zyx'[across]} {where}")
+
     def _painted(self, labels: Array3D) -> Painted:
         inside = self.scan.inside if self.scan.field_of_view is not None else None
         return Painted.of(labels, inside, flat=self.scan.separate_slices)
@@ -191,7 +205,7 @@ class LivePreview:
         core = box.within(grown).slices
         block = Block(
             image=read(self.features.array, grown), core=core, window=self.features.window, origin=grown.start,
-            voxel=self.scan.voxel, source=partial(self.features, grown) if featured else None,
+            voxel=self.scan.voxel, source=partial(self.features, grown) if featured else None, tokens=self.features,
         )  # fmt: skip
         return fitted.scores(block)[(slice(None), *core)]
 

@@ -172,9 +172,11 @@ def resolved(scan: Scan, method: Method) -> tuple[Method, list[str]]:
             notes.append(f"dimensions={chosen}: {reason}")
         elif given == 3 and scan.separate_slices:
             raise InputError(f"the slices of {scan.name} are separate images; no method looks across them: use dimensions=2")
-        if scan.separate_slices and getattr(method, "plane", "z") != "z":
+        if scan.separate_slices and (getattr(method, "plane", "z") or "z") != "z":
             raise InputError(f"the slices of {scan.name} are separate images; no method looks across them: use plane=z")
     opened = {name: chosen for name, chosen in method.left_open().items() if name in known}
+    if "plane" in opened and getattr(method, "dimensions", None) == 2:
+        opened["plane"] = ("z", "it looks within slices")
     if scan.separate_slices and "slices" in known:
         if (getattr(method, "slices", None) or 1) > 1:
             raise InputError(f"the slices of {scan.name} are separate images; no method looks across them: use slices=1")

@@ -70,7 +70,9 @@ class StrokeSamples:
         """The samples of a method: with features where it asks for them, with its halo where it looks at the image itself."""
         featured = bool(method.extractors())
         halo = (0, 0, 0) if featured else method.labelled_halo()
-        return cls(taught, classes, halo, featured=featured, edge=method.labelled_edge(), blind=featured and method.live)
+        return cls(
+            taught, classes, halo, featured=featured, edge=method.labelled_edge(), blind=method.live and len(method.extractors()) == 1
+        )
 
     def scored(self, halo: Triple, seed: int = 0) -> "StrokeSamples":
         """The same with strokes held back; why that is impossible is in `split.lacking`."""
@@ -117,6 +119,7 @@ class StrokeSamples:
         return Sample(
             image=image, core=box.within(grown).slices, window=one.window, origin=grown.start,
             voxel=scan.voxel, source=source, labels=labels, held=held, strokes=strokes, picked=picked,
+            tokens=one.features,
         )  # fmt: skip
 
     def histogram(self, *, report: Report = silent) -> Histogram:

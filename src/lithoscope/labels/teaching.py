@@ -51,6 +51,7 @@ def teach(
         counts.update(one.painted.labels.tolist())
     if words := too_few(counts, classes):
         notes = [*notes, words]
+    notes = notes + method.remarks()
     return method, Lesson(scores, {f"strokes on {t.scan.name}": t.painted.digest() for t in taught}, notes, *as_named(method, classes))
 
 

@@ -70,6 +70,8 @@ def add(
     library, embedder = begun(uri, backbone, wishes, device)
     with library.writing():
         library.take_columns(table)
+        kinds = {k: "text" if isinstance(v, str) else "number" for source in sources for k, v in source.facts.items()}
+        library.widen({k: kind for k, kind in kinds.items() if k not in library.kinds and k not in library.patches.schema.names})
         known = {held.uuid: held for held in library.scans()}
         done: list[Json] = []
         for number, (source, row) in enumerate(zip(sources, rows, strict=True)):

@@ -30,7 +30,7 @@ class IndexSettings:
     `tables`, `bits`, `probes`: of hashing."""
 
     links: int = 32
-    construction: int = 80
+    construction: int = 40
     ef: int = 160
     lists: int = 0
     visited: int = 32

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from lithoscope.errors import InputError, ResourceError
+from lithoscope.errors import InputError, ResourceError, UnreadableError
 from lithoscope.job import Progress, Report, silent
 from lithoscope.retrieval import store
 from lithoscope.retrieval.library import Library
@@ -19,9 +19,10 @@ PIECE = 65_536
 
 @dataclass(frozen=True, eq=False)
 class Memory:
-    """Rows in the order of the table at one version. `scan` (n,) numbers `uuids`; `boxes` (n, 2, 3) hold first and last voxels."""
+    """Rows in the order of the `table` at one version. `scan` (n,) numbers `uuids`; `boxes` (n, 2, 3) hold first and last voxels."""
 
     library: Library
+    table: Any
     version: int
     row_ids: npt.NDArray[np.uint64]
     uuids: tuple[str, ...]
@@ -41,6 +42,7 @@ class Memory:
         import psutil
 
         table, recipe = library.patches, library.recipe
+        table.checkout(table.version)  # others may write meanwhile: the rows here stay those of one version
         count, columns = table.count_rows(), recipe.columns
         needs = count * (len(columns) * recipe.width * 4 + 64)
         free = psutil.virtual_memory().available
@@ -74,7 +76,7 @@ class Memory:
             start += batch.num_rows
             report(Progress(start, count, f"reading {library.name}"))
         partly = {c: k for c, k in known.items() if not k.all()}
-        return cls(library, table.version, ids, tuple(uuids), names, scan, boxes, scale, vectors, partly)
+        return cls(library, table, table.version, ids, tuple(uuids), names, scan, boxes, scale, vectors, partly)
 
     def box(self, row: int) -> Box:
         """The box of a patch."""
@@ -91,8 +93,7 @@ class Memory:
 
     def where(self, sql: str) -> npt.NDArray[np.intp]:
         """The rows that a filter by SQL leaves."""
-        table = self.library.patches
-        found = store.selected(table, sql, ["scan"], with_row_id=True)
+        found = store.selected(self.table, sql, ["scan"], with_row_id=True)
         if not found.num_rows:
             raise InputError(f"no patch of {self.library.name} is left by the filter {sql!r}; widen it")
         order = np.argsort(self.row_ids, kind="stable")
@@ -107,7 +108,10 @@ class Memory:
             return []
         places = ["scan", "scale", "z0", "y0", "x0"]
         ids = [int(self.row_ids[row]) for row in rows]
-        found = self.library.patches.take_row_ids(ids).select([*places, *columns]).to_arrow().to_pylist()
+        try:
+            found = self.table.take_row_ids(ids).select([*places, *columns]).to_arrow().to_pylist()
+        except (ValueError, OSError, RuntimeError):
+            raise UnreadableError(f"{self.library.name} was made anew since it was read; open it again") from None
         by_place = {(one["scan"], round(one["scale"], 4), one["z0"], one["y0"], one["x0"]): one for one in found}
         wanted = ((self.uuids[int(self.scan[r])], round(float(self.scale[r]), 4), *self.boxes[r, 0].tolist()) for r in rows)
         return [by_place.get(place, {}) for place in wanted]

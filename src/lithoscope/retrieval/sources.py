@@ -16,6 +16,9 @@ from lithoscope.volume.blocks import Array3D
 from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.scan import Scan
 
+FACTS = ("sample", "energy", "voltage", "current", "filter", "device")
+"""What of a scan's header becomes metadata."""
+
 
 class Source(Protocol):
     """Grey values (z, y, x) with a name that lasts, and what of them was measured."""
@@ -93,8 +96,9 @@ class ScanSource:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the scan's own header says, as far as it is a plain number or word."""
-        return {k: v for k, v in self.scan.metadata.items() if isinstance(v, int | float | str) and not isinstance(v, bool)}
+        """What the scan's own header says of the sample and of how it was measured, and its voxel's edge."""
+        told = {k: v for k, v in self.scan.metadata.items() if k in FACTS and isinstance(v, int | float | str) and not isinstance(v, bool)}
+        return told if self.voxel_um is None else {**told, "voxel_um": float(max(self.voxel_um))}
 
     def inside(self, box: Box) -> "npt.NDArray[np.bool_] | None":
         return self.scan.inside(box)

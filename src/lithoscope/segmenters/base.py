@@ -120,6 +120,14 @@ class Segmenter(ABC):
         """What it chooses itself for settings that were left open, each with the reason."""
         return {}
 
+    def not_live(self) -> str:
+        """Why a method that is `live` is not, as it is set, in words; empty when it is."""
+        return ""
+
+    def remarks(self) -> list[str]:
+        """What is to be said, in the record, of how it was taught."""
+        return []
+
     def extractors(self) -> tuple[Extractor, ...]:
         """The features it asks blocks for."""
         return ()

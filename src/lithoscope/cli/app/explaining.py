@@ -54,7 +54,7 @@ def explain(
     backbone
         The network: a name that lithoscope backbones lists, a folder or a file.
     tuned
-        With pca: a fine-tuned copy of it (a folder), drawn beside it in the same colours.
+        With pca: a fine-tuned copy of it (the folder of a backbone or model), drawn beside it in the same colours.
     result
         The result whose certainty is shown, or that colours a map; given again for each more, where they disagree.
     plane

@@ -105,6 +105,7 @@ def taught(
 ) -> tuple[Any, Any]:
     """A method fitted on what is painted on the scans, and its lesson."""
     from lithoscope.labels.imports import parse_value_map
+    from lithoscope.labels.kept_tokens import keep_for_strokes
     from lithoscope.labels.teaching import taught_by, teach
     from lithoscope.segmenters import configured, segmenter
 
@@ -114,6 +115,8 @@ def taught(
     if hasattr(made, "folder"):
         made.folder = folder
     found, classes = taught_by(scans, where, image=image, value_map=parse_value_map(map) if map else None, report=report)
+    for one in found:
+        keep_for_strokes(one.scan, made, one.painted.across, image=image, report=report)
     return teach(found, made, classes, report=report)
 
 
@@ -144,8 +147,9 @@ def loaded(model: Path, scan: Any) -> tuple[Any, Any]:
     from lithoscope.labels.predict import Lesson
     from lithoscope.labels.teaching import as_named, matched
     from lithoscope.segmenters.saving import load
+    from lithoscope.segmenters.study import from_study, is_study
 
-    method = load(model)
+    method: Any = from_study(model) if is_study(model) else load(model)
     notes = [f"the model {model.name}"]
     classes, mapping = None, dict[int, int]()
     if method.needs_labels:

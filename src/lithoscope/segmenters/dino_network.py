@@ -1,0 +1,171 @@
+"""Teaching the published heads on whole tokens, and with LoRA the backbone beneath them, from crops around the strokes.
+
+The head is taught first, on the backbone as it is. With LoRA adapters and head go on from there, and are kept only if the strokes
+that are held out say that they are better.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from lithoscope.classes import ClassTable
+from lithoscope.features.adapters import Adapter, adapter_hash, tuned
+from lithoscope.features.backbones import Backbone
+from lithoscope.features.token_grid import Grid, Windows
+from lithoscope.job import Report
+from lithoscope.segmenters.base import Samples
+from lithoscope.segmenters.network_parts import Taught, judge, taught
+from lithoscope.training.augment import Augmentation
+from lithoscope.training.crops import Crops
+from lithoscope.training.devices import guarded
+from lithoscope.training.loop import Lesson, Plan, train
+from lithoscope.training.lora import LoraSettings, adapted, adapter_of, check_four_bit, taught_parameters
+from lithoscope.training.losses import class_weights
+from lithoscope.training.progress import Standing
+from lithoscope.training.token_heads import Head, head_of
+from lithoscope.training.token_network import TokenNetwork, plane_scores
+
+Floats = npt.NDArray[np.float32]
+Place = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class How:
+    """All that teaching needs beside the strokes. `side` is the crops' edge in tokens; `lora` is None where the backbone stays."""
+
+    backbone: Backbone
+    head: Literal["linear", "cnn"]
+    grid: Grid
+    axes: tuple[int, ...]
+    side: int
+    plan: Plan
+    device: torch.device
+    lora: LoraSettings | None = None
+    folder: Path | None = None
+
+    @property
+    def windows(self) -> Windows:
+        """What the network sees at once: as much as it was taught on."""
+        return Windows(self.side, max(1, self.side * 4 // 5))
+
+    @property
+    def voxels(self) -> int:
+        """The crops' edge in voxels."""
+        return max(1, round(self.side * self.grid.patch / self.grid.scale))
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """A head, the adapter that it goes with if there is one, the classes, and how it went."""
+
+    head: Head
+    table: ClassTable
+    adapter: Adapter | None = None
+    story: dict[str, Any] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+
+def learn(samples: Samples, how: How, report: Report) -> Learnt:
+    """Teach from the samples' strokes; those held choose the best weights, and between LoRA and the frozen backbone."""
+    if how.lora is not None and how.lora.four_bit:
+        check_four_bit(how.device)
+    found = taught(samples, report)
+    classes = len(found.table)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(how.plan.seed)
+        head = head_of(how.head, how.backbone.width, classes, how.grid.patch)
+    network = TokenNetwork(how.backbone.network.requires_grad_(False), head, how.grid.patch, how.grid.scale)
+    frozen = _taught(network, found, how, "frozen", report)
+    story: dict[str, Any] = {
+        "tuning": "frozen", "parameters": taught_parameters(head), "steps": frozen.step, "curves": _curves(frozen, how.plan),
+        "voxels": {c.name: int(n) for c, n in zip(found.table, found.counts, strict=True)},
+    }  # fmt: skip
+    if found.given_back:
+        story["not_held_out"] = list(found.given_back)
+    if frozen.best_score:
+        story["held_out_iou_frozen"] = frozen.best_score[0]
+    if how.lora is None:
+        return Learnt(_fresh(head, how, classes), found.table, None, story)
+    before = {name: value.detach().clone() for name, value in head.state_dict().items()}
+    network_tuned = adapted(how.backbone.network, how.lora, device=how.device, seed=how.plan.seed)
+    network = TokenNetwork(network_tuned, head, how.grid.patch, how.grid.scale)
+    story["parameters"] = taught_parameters(network)
+    standing = _taught(network, found, how, "lora", report)
+    story |= {"steps_lora": standing.step, "curves_lora": _curves(standing, how.plan)}
+    if standing.best_score:
+        story["held_out_iou_lora"] = standing.best_score[0]
+    if frozen.best_score and standing.best_score[0] <= frozen.best_score[0]:
+        head.load_state_dict(before)
+        said = f"LoRA did not improve the strokes held out (IoU {standing.best_score[0]:.3f}, {frozen.best_score[0]:.3f} without); "
+        story["fell_back"] = said + "the frozen backbone is used"
+        return Learnt(_fresh(head, how, classes), found.table, None, story, (story["fell_back"],))
+    remarks = () if frozen.best_score else ("no strokes were held out, so LoRA was not compared with the frozen backbone",)
+    adapter = adapter_of(network_tuned)
+    kept = {
+        "tuning": "lora",
+        "adapter_sha256": adapter_hash(adapter, how.lora.scale),
+        "adapter_bytes": sum(a.nbytes for a in adapter.values()),
+    }
+    return Learnt(_fresh(head, how, classes), found.table, adapter, story | kept, remarks)
+
+
+def _fresh(head: Head, how: How, classes: int) -> Head:
+    """The same head as if it had been loaded: training leaves weights in another order of memory, which rounds otherwise."""
+    made = head_of(how.head, how.backbone.width, classes, how.grid.patch)
+    made.load_state_dict({name: value.detach().cpu() for name, value in head.state_dict().items()})
+    return made.eval()
+
+
+def _taught(network: TokenNetwork, found: Taught, how: How, stage: str, report: Report) -> Standing:
+    crops = Crops(found.pieces, len(found.table), how.voxels, 1, how.axes, augmentation=Augmentation(), seed=how.plan.seed)
+
+    def ask(network: nn.Module, image: Floats, core: Place) -> Floats:
+        own = cast(TokenNetwork, network)
+        with guarded(how.device):
+            return scores(own.backbone, own.head, image, core, (0, 0, 0), how)
+
+    lesson = Lesson(
+        lambda step: crops.batch(step, how.plan.batch), class_weights(torch.from_numpy(found.counts)),
+        judge(found.pieces, len(found.table), ask) if found.held else None, Augmentation(), f"{found.digest()} {stage}",
+    )  # fmt: skip
+    folder = None if how.folder is None else how.folder / stage
+    return train(network, lesson, how.plan, device=how.device, folder=folder, report=report)
+
+
+def scores(backbone: nn.Module, head: Head, image: Floats, core: Place, origin: Sequence[int], how: How) -> Floats:
+    """How likely each class is (classes, z, y, x) over the core of an image whose window lies at 0…1, the mean over its planes."""
+    shape = tuple(c.stop - c.start for c in core)
+    made: Floats | None = None
+    for axis in how.axes:
+        a, b = (k for k in range(3) if k != axis)
+        ranges = ((origin[a] + core[a].start, origin[a] + core[a].stop), (origin[b] + core[b].start, origin[b] + core[b].stop))
+        for index in range(shape[axis]):
+            plane = np.take(image, core[axis].start + index, axis)
+            found = plane_scores(
+                backbone, head, plane, how.grid, how.windows, (origin[a], origin[b]), ranges, half=how.device.type == "cuda"
+            )  # fmt: skip
+            if made is None:
+                made = np.zeros((len(found), *shape), np.float32)
+            made[(slice(None), *(index if k == axis else slice(None) for k in range(3)))] += found
+    assert made is not None
+    if len(how.axes) > 1:
+        made /= np.float32(len(how.axes))
+    return made
+
+
+def tuned_network(backbone: Backbone, adapter: Adapter | None, how: LoraSettings) -> nn.Module:
+    """The backbone's network with an adapter worked in, or as it is."""
+    return backbone.network if adapter is None else tuned(backbone.network, adapter, how.scale)
+
+
+def _curves(standing: Standing, plan: Plan) -> dict[str, Any]:
+    loss = standing.curves.get("loss", [])
+    ends = list(range(plan.every, len(loss) + 1, plan.every)) or [len(loss)]
+    curves = {"step": ends, "loss": [round(float(np.mean(loss[max(0, e - plan.every) : e])), 5) for e in ends]}
+    return curves | {name: standing.curves[name] for name in ("held_out_iou", "judged_at") if name in standing.curves}
