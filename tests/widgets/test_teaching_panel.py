@@ -21,7 +21,8 @@ def panel(opened, qtbot, tmp_path, monkeypatch):
     dock.resize(360, 900)
     dock.show()
     dock.teaching.fold.setChecked(True)
-    return dock.teaching
+    yield dock.teaching
+    dock.close()
 
 
 @pytest.fixture
