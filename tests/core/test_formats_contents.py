@@ -41,6 +41,7 @@ def test_channels_and_times_are_asked_for_and_stay_to_be_chosen(nexus):
     assert list(found.choices["time"]) == ["0", "1", "2"]
     assert list(found.choices["channel"]) == ["0", "1"]
     assert found.problem == "choose a time point and a channel"
+    assert look_into(nexus, {"dataset": "entry/time series", "time": 2}).problem == "choose a channel"
     chosen = look_into(nexus, {"dataset": "entry/time series", "channel": 1, "time": 2})
     assert chosen.shape == (4, 5, 6)
     assert {"time", "channel"} < set(chosen.choices)

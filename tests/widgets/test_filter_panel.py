@@ -78,7 +78,7 @@ def test_a_chosen_image_is_shown_and_methods_work_on_it(opened, panel, segment, 
 
     def shows():
         bounds, preview = segment.methods.plot.thresholds, opened.layer("preview")
-        return preview is not None and bounds and np.array_equal(preview.data[0], np.digitize(smooth[4], bounds, right=True) + 1)
+        return preview is not None and len(bounds) > 0 and np.array_equal(preview.data[0], np.digitize(smooth[4], bounds, right=True) + 1)
 
     qtbot.waitUntil(shows, timeout=60_000)
     asked = []
@@ -89,6 +89,18 @@ def test_a_chosen_image_is_shown_and_methods_work_on_it(opened, panel, segment, 
         opened.images.choose(None)
     np.testing.assert_array_equal(np.asarray(layer.data[3]), opened.scan.levels[0][3])
     assert layer.name == "steps"
+
+
+def test_the_chosen_image_comes_back_with_the_scan(opened, segment, smooth, qtbot):
+    with qtbot.waitSignal(opened.images.changed, timeout=60_000):
+        opened.images.choose("smooth")
+    segment._remembered.save()
+    path = opened.scan.path
+    opened.forget()
+    assert opened.images.chosen is None
+    opened.open(path)
+    qtbot.waitUntil(lambda: opened.images.chosen == "smooth", timeout=60_000)
+    np.testing.assert_array_equal(np.asarray(opened.layer("image").data[3]), smooth[3])
 
 
 def test_a_filter_is_run_in_the_worker_and_its_image_chosen(opened, panel, qtbot):

@@ -142,6 +142,7 @@ def test_a_double_click_opens_the_other_scan_there(asked, qtbot, session):
     assert session.scan.name == "grains"
     assert other.box.start[0] <= session.plane().index < other.box.stop[0]
     assert other.box in asked.marks._boxes.values()
+    assert session.viewer.layers.selection.active is not asked.marks._layer
     assert asked.hits.hits()
 
 

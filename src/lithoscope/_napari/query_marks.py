@@ -107,8 +107,7 @@ class QueryMarks(QObject):
         layer.events.data.connect(self._on_data)
         self._layer = layer
         viewer.add_layer(layer)
-        if active is not None and active in viewer.layers:
-            viewer.layers.selection.active = active
+        viewer.layers.selection.active = active if active in viewer.layers else self._session.layer("image")
 
     def _place(self) -> None:
         if self._layer is not None and self._session.scan is not None:

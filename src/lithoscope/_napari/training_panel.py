@@ -82,7 +82,9 @@ class TrainingPanel(QWidget):
 
     def _reckon(self) -> None:
         """In a thread: time one crop, so that nobody waits without knowing how long."""
-        kind, scan = REGISTRY[self._methods.name], self._session.scan
+        kind, scan = REGISTRY.get(self._methods.name), self._session.scan
+        if kind is None:
+            return  # a plugin's method that is gone
         ready = scan is not None and hasattr(kind, "effort") and not lacking(kind) and not self._methods.taught.missing()
         if not ready or scan is None or self._session.jobs.jobs:
             return

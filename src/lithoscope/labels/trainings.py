@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lithoscope.errors import LithoscopeError, StorageError
-from lithoscope.labels.lock import WriterLock
 from lithoscope.labels.result_writer import check_not_in_use
 from lithoscope.labels.results import check_name
 from lithoscope.record import RunRecord
+from lithoscope.volume.lock import WriterLock
 
 if TYPE_CHECKING:
     from lithoscope.volume.scan import Scan

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from lithoscope.errors import InputError, MissingError, StorageError, UnreadableError
-from lithoscope.labels.lock import WriterLock
 from lithoscope.record import now
 from lithoscope.retrieval import store
 from lithoscope.retrieval.calibration import Calibration
@@ -20,6 +19,7 @@ from lithoscope.retrieval.prepared import Preparation
 from lithoscope.retrieval.recipe import Recipe
 from lithoscope.retrieval.sources import Source
 from lithoscope.retrieval.store import SCANS, Tables, quoted
+from lithoscope.volume.lock import WriterLock
 
 
 @dataclass(frozen=True, slots=True)

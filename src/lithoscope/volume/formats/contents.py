@@ -57,7 +57,7 @@ def look_into(path: Path, wishes: Mapping[str, Any]) -> Contents:
             choices |= error.choices
         source = open_source(path, **wishes)
     except ChoiceError as error:
-        words = " and a ".join("time point" if key == "time" else key for key in error.choices)
+        words = " and a ".join("time point" if key == "time" else key for key in error.choices if key not in wishes)
         return Contents(choices=choices | dict(error.choices), raw=raw, problem=f"choose a {words}")
     except (LithoscopeError, OSError) as error:
         return Contents(choices=choices, raw=raw, problem=" ".join(str(error).split()))
