@@ -122,7 +122,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("backbones", nargs="*", default=["lithoscope-tiny"])
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="of strokes")
+    parser.add_argument("--untaught", type=int, nargs="*", default=[0, 1, 2], help="seeds of random weights to set beside them")
+    parser.add_argument("--only", nargs="*", help="measure these rows only")
     given = parser.parse_args()
     import torch
 
@@ -138,9 +140,12 @@ def main() -> None:
     for number, name in enumerate(given.backbones):
         network = open_backbone(Path(name) if Path(name).exists() else name).network
         if number == 0:
-            untaught = Vit.random(network.config)
-            kinds["untaught"] = (tokens(untaught, SCALE, True), tokens(untaught, 1.0, False))
+            for seed in given.untaught:
+                untaught = Vit.random(network.config, seed)
+                kinds[f"untaught, seed {seed}"] = (tokens(untaught, SCALE, True), tokens(untaught, 1.0, False))
         kinds[Path(name).name] = (tokens(network, SCALE, True), tokens(network, 1.0, False))
+    if given.only is not None:
+        kinds = {name: made for name, made in kinds.items() if name in given.only}
     rows = []
     print(
         f"{'':22}" + "".join(f"{b} linear / kNN / rank".rjust(34) for b in batches) + "   scans p@n_k   fossils nn F1 ± sd   p@n_k  seconds"

@@ -87,8 +87,30 @@ def fibres(shape: tuple[int, int, int], rng: np.random.Generator) -> Truth:
     return made
 
 
+def fractal(shape: tuple[int, int, int], rng: np.random.Generator) -> Truth:
+    """Phases of a field that is rough at every width: clouds, clays, rough and weathered matter."""
+    field, sigma, share = np.zeros(shape, np.float32), 1.0, rng.uniform(0.35, 0.8)
+    weight = 1.0
+    while sigma < 20:
+        field += weight * smooth(shape, rng, sigma)
+        sigma, weight = 2 * sigma, weight / share
+    return cut(field, rng)
+
+
+def bands(shape: tuple[int, int, int], rng: np.random.Generator) -> Truth:
+    """Bent layers at an even spacing, some broken: laminae, growth rings, weaves."""
+    places = np.stack(np.meshgrid(*(np.arange(s, dtype=np.float32) for s in shape), indexing="ij"))
+    field = np.zeros(shape, np.float32)
+    for _ in range(int(rng.integers(1, 3))):
+        direction = rng.normal(size=3)
+        direction *= 2 * np.pi / (rng.uniform(5, 22) * np.linalg.norm(direction))
+        bent = np.tensordot(direction, places, 1) + rng.uniform(0.3, 2.5) * smooth(shape, rng, rng.uniform(6, 16))
+        field += np.sin(bent).astype(np.float32)
+    return cut(field + rng.uniform(0, 0.4) * smooth(shape, rng, 2.0), rng)
+
+
 KINDS: dict[str, Callable[[tuple[int, int, int], np.random.Generator], Truth]] = {
-    "blobs": blobs, "layers": layers, "balls": balls, "grains": grains, "fibres": fibres,
+    "blobs": blobs, "layers": layers, "balls": balls, "grains": grains, "fibres": fibres, "fractal": fractal, "bands": bands,
 }  # fmt: skip
 
 

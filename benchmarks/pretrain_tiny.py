@@ -1,12 +1,9 @@
-"""The recipe of the backbone that ships, `lithoscope-tiny`: from the folder of shared scans to weights.
+"""The recipe of the backbone that ships, `lithoscope-tiny`: from the folder of shared scans to weights, in one command.
 
-    python benchmarks/pretrain_tiny.py FOLDER A --steps 1500
-    python benchmarks/pretrain_tiny.py FOLDER B --stage describe --steps 750 --start A
-    python benchmarks/pretrain_tiny.py FOLDER B --stage describe --finish src/lithoscope/weights/lithoscope-tiny
+    python benchmarks/pretrain_tiny.py FOLDER OUTPUT --finish src/lithoscope/weights/lithoscope-tiny [--steps 20000 | --minutes 180]
 
-Each line may be stopped and given again; it goes on where it was. `describe` hides little, so that what is learnt is to see
-through noise and to tell edges and spread; the last line writes half precision, PCA basis and checksum. Neither the fossils,
-nor the battery and sandstone that the tables are scored on, nor anything else under `labelled/` and `retrieval/` is read.
+It may be stopped and given again; it goes on where it was. Neither the fossils, nor the battery and sandstone that the tables
+are scored on, nor anything else under `labelled/` and `retrieval/` is read.
 """
 
 import argparse
@@ -14,7 +11,6 @@ import io
 import signal
 import sys
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,27 +59,15 @@ def geometries(data: Path) -> dict[str, npt.NDArray[np.uint8]]:
     return {"berea": (berea > 0).astype(np.uint8)[:200, :200, :200], "electrode": (electrode // 85).astype(np.uint8)[:200, :200, :200]}
 
 
-def training_scans(data: Path, simulated: int) -> dict[str, npt.NDArray[Any]]:
-    """Everything the weights are taught on, by name."""
-    found: dict[str, npt.NDArray[Any]] = dict(volumes(data))
+def sources(data: Path, simulated: int) -> list[Any]:
+    """Everything the weights are taught on."""
+    from lithoscope.training.selfsupervised.crops import Source
+
+    made = volumes(data) | structures(simulated)
     for name, truth in geometries(data).items():
-        for i in range(2):
-            found[f"{name}-{i}"] = scanned(truth, np.random.default_rng((11, i, len(name))))
-    return found | structures(simulated)
-
-
-def planned(stage: str, steps: int, batch: int | None, patch: int, position: Any) -> Any:
-    """The plan of a stage."""
-    from lithoscope.training.selfsupervised.mae import MaeSettings
-    from lithoscope.training.selfsupervised.sources import plan_of
-
-    if stage == "dino":
-        return plan_of("dino", patch=patch, position=position, steps=steps, batch=batch)
-    if stage == "mae":
-        plan = plan_of("mae", patch=patch, position=position, steps=steps, batch=batch)
-        return replace(plan, mae=MaeSettings(described=0.2, origin=0.05))
-    plan = plan_of("mae", patch=patch, position=position, steps=steps, batch=batch or 24, rate=1e-3, seed=7)
-    return replace(plan, side=8 * patch, mae=MaeSettings(masked=(0.05, 0.15)), schedule=replace(plan.schedule, warmup=0.04, decay=0.3))
+        for i in range(3):
+            made[f"{name}-{i}"] = scanned(truth, np.random.default_rng((11, i, len(name))))
+    return [Source.of(array, name) for name, array in made.items()]
 
 
 def main() -> None:
@@ -91,13 +75,14 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--finish", type=Path, metavar="FOLDER", help="write what was taught to this folder, ready to ship")
-    parser.add_argument("--stage", choices=["mae", "describe", "dino"], default="mae")
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--batch", type=int)
-    parser.add_argument("--start", type=Path)
+    parser.add_argument("--objective", choices=["features", "mae", "dino"], default="features")
+    parser.add_argument("--steps", type=int, default=0, help="of gradients, after the start in closed form")
+    parser.add_argument("--minutes", type=float, help="end after so many minutes instead")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=2e-4)
     parser.add_argument("--patch", type=int, default=8)
-    parser.add_argument("--position", choices=["conv", "none", "learned"], default="conv")
-    parser.add_argument("--simulated", type=int, default=40)
+    parser.add_argument("--position", choices=["conv", "alibi", "none", "learned"], default="conv")
+    parser.add_argument("--simulated", type=int, default=28)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2, help="threads that share a batch; the weights do not depend on them")
     given = parser.parse_args()
@@ -105,25 +90,22 @@ def main() -> None:
     import torch
 
     from lithoscope.features.backbones import open_backbone
-    from lithoscope.training.selfsupervised.crops import Source
     from lithoscope.training.selfsupervised.finish import finish, ranks
     from lithoscope.training.selfsupervised.loop import crops_of, pretrain
-    from lithoscope.training.selfsupervised.preview import preview
+    from lithoscope.training.selfsupervised.sources import plan_of
 
     torch.set_num_threads(1)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    sources = [Source.of(array, name) for name, array in training_scans(given.data, given.simulated).items()]
-    plan = planned(given.stage, given.steps, given.batch, given.patch, given.position)
+    scans = sources(given.data, given.simulated)
+    plan = plan_of(
+        given.objective, patch=given.patch, position=given.position, steps=given.steps, batch=given.batch, rate=given.rate
+    )  # fmt: skip
+    pretrain(scans, given.output, plan, device=given.device, workers=given.threads, minutes=given.minutes)
     if given.finish:
-        crops = crops_of(plan, sources)
+        crops = crops_of(plan, scans)
         finish(given.output, crops, into=given.finish)
-        network = open_backbone(given.finish).network
+        network = open_backbone(given.finish).network.float()
         print("effective rank by layer:", {k: round(v, 1) for k, v in ranks(network, crops, (4, 8, 12)).items()})
-        if given.stage != "dino":
-            preview(given.output, crops, into=given.output / "reconstructions.png")
-        return
-    start = open_backbone(given.start).network.requires_grad_(True) if given.start else None
-    pretrain(sources, given.output, plan, start=start, device=given.device, workers=given.threads)
 
 
 if __name__ == "__main__":

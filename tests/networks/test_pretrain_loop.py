@@ -13,12 +13,10 @@ from lithoscope.features.vit import Vit, VitConfig
 from lithoscope.job import Cancelled
 from lithoscope.training.selfsupervised.augment import Augmentation, blurred, degraded, toned
 from lithoscope.training.selfsupervised.crops import Crops, Pool, Source, View, cut
-from lithoscope.training.selfsupervised.described import NUMBERS, described
 from lithoscope.training.selfsupervised.dino import Dino, DinoSettings, koleo
 from lithoscope.training.selfsupervised.finish import finish
 from lithoscope.training.selfsupervised.loop import Schedule, crops_of, pretrain
 from lithoscope.training.selfsupervised.mae import Mae
-from lithoscope.training.selfsupervised.preview import preview
 from lithoscope.training.selfsupervised.sources import SIZES, plan_of
 
 SMALL_DINO = DinoSettings(prototypes=64, head_hidden=32, bottleneck=16)
@@ -26,7 +24,7 @@ SMALL_DINO = DinoSettings(prototypes=64, head_hidden=32, bottleneck=16)
 
 def plan(objective, **changes):
     made = replace(plan_of(objective, size="test", steps=6, batch=4), side=48, local_side=24, locals=2, blocks=4, edge=48, refresh=2)
-    made = replace(made, dino=replace(SMALL_DINO, freeze_prototypes=0.2), schedule=replace(made.schedule, minutes_between_checkpoints=99))
+    made = replace(made, dino=replace(SMALL_DINO, freeze_prototypes=1), schedule=replace(made.schedule, minutes_between_checkpoints=99))
     return replace(made, **changes)
 
 
@@ -44,7 +42,7 @@ def weights(folder):
     return load_file(folder / "checkpoint" / "state.safetensors")
 
 
-@pytest.mark.parametrize("objective", ["dino", "mae"])
+@pytest.mark.parametrize("objective", ["dino", "mae", "features"])
 def test_interrupted_and_resumed_equals_uninterrupted(sources, tmp_path, objective):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     pretrain(sources, whole, plan(objective))
@@ -85,13 +83,41 @@ def test_a_training_of_another_kind_is_not_gone_on_with(sources, tmp_path):
         pretrain(sources, tmp_path, plan("dino"))
 
 
+@pytest.mark.parametrize("objective", ["dino", "features"])
+def test_adapting_with_small_matrices_moves_the_weights_and_leaves_a_plain_backbone(sources, tmp_path, objective):
+    start = Vit.random(plan(objective).network, 3).requires_grad_(True)
+    before = {name: value.clone() for name, value in start.state_dict().items()}
+    adapting = plan(objective, tuning="lora")
+    adapting = replace(adapting, schedule=replace(adapting.schedule, rate=1e-2, warmup=1), dino=replace(adapting.dino, momentum=0.5))
+    made = pretrain(sources, tmp_path / "whole", adapting, start=start)
+    pretrain(sources, tmp_path / "parts", adapting, start=start, stop_after=3)
+    again = pretrain(sources, tmp_path / "parts", adapting, start=start)
+    after = open_backbone(tmp_path / "whole").network.state_dict()
+    assert after.keys() == before.keys()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved
+    assert all(name.endswith(("query.weight", "key.weight", "value.weight", "dense.weight", "fc1.weight", "fc2.weight")) for name in moved)
+    assert all(torch.equal(a, b) for a, b in zip(made.state_dict().values(), again.state_dict().values(), strict=True))
+    assert all(torch.equal(before[name], value) for name, value in start.state_dict().items())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+def test_on_a_gpu_bf16_learns_too(sources, tmp_path):
+    longer = replace(plan("features"), schedule=Schedule(steps=60, batch=8, rate=1e-3, warmup=5))
+    pretrain(sources, tmp_path, longer, device="cuda")
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    first, last = (np.mean([line["seen"] for line in part]) for part in (lines[:10], lines[-10:]))
+    assert last < first
+
+
 def test_painting_what_is_hidden_is_learnt(sources, tmp_path):
     longer = replace(plan("mae"), schedule=Schedule(steps=60, batch=8, rate=2e-3))
     pretrain(sources, tmp_path, longer)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     first, last = (np.mean([line["hidden"] for line in part]) for part in (lines[:5], lines[-5:]))
     assert last < 0.5 * first
-    assert preview(tmp_path, crops_of(longer, sources)).stat().st_size > 1000
+    assert (tmp_path / "reconstructions.png").stat().st_size > 1000
 
 
 def test_student_and_teacher_start_alike_and_only_the_student_is_trained():
@@ -164,7 +190,7 @@ def test_mae_encodes_only_what_is_shown():
 
 
 def test_mae_with_everything_shown_is_the_network_itself():
-    for position in ("conv", "learned", "none"):
+    for position in ("conv", "learned", "alibi", "none"):
         config = VitConfig(hidden=24, depth=2, heads=3, patch=8, channels=1, image_size=32, position=position, mean=(0.5,), std=(0.25,))
         made = Mae(config).eval()
         pixels = torch.rand(2, 1, 32, 32)
@@ -217,13 +243,6 @@ def test_augmentation_is_seeded_and_moves_grey_values_a_little_only():
 def test_a_blur_of_nothing_changes_nothing():
     images = torch.rand(3, 1, 20, 20)
     torch.testing.assert_close(blurred(images, torch.zeros(3, 1, 1, 1)), images, atol=1e-5, rtol=1e-5)
-
-
-def test_patches_are_described_by_numbers_of_unit_spread():
-    blobs = torch.nn.functional.interpolate(torch.rand(4, 1, 6, 8), scale_factor=8, mode="bilinear")
-    numbers = described(blobs + 0.1 * torch.rand(4, 1, 48, 64), 8)
-    assert numbers.shape == (4, 48, NUMBERS)
-    np.testing.assert_allclose(numbers.flatten(0, 1).std(0).numpy(), 1, atol=1e-3)
 
 
 def test_a_finished_backbone_has_half_precision_and_its_own_basis(sources, tmp_path):

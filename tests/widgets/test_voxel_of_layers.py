@@ -56,5 +56,5 @@ def test_a_file_can_be_given_a_voxel_size(session, qtbot, tmp_path):
     made.voxel.size.setText("2.5")
     assert not made._go.isEnabled()
     made.voxel.unit.setCurrentText("µm")
-    assert made._go.isEnabled()
+    qtbot.waitUntil(made._go.isEnabled, timeout=60_000)  # the file is looked into in a thread
     assert made.wish().voxel_size == (2.5, 2.5, 2.5)

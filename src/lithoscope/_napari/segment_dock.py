@@ -14,6 +14,7 @@ from lithoscope._napari.look import button, column, row, rule, text
 from lithoscope._napari.method_panel import MethodPanel
 from lithoscope._napari.remembered import Remembered
 from lithoscope._napari.results_list import ResultsList
+from lithoscope._napari.teaching_panel import TeachingPanel
 from lithoscope._napari.training_panel import TrainingPanel
 
 HINTS = (
@@ -53,6 +54,7 @@ class SegmentDock(Dock):
         self.results = ResultsList()
         self.export_form = ExportForm(self.session)
         self.export_form.hide()
+        self.teaching = TeachingPanel(self.session)
         self.body.setLayout(
             column(
                 column(row(self._name, self._device), self._line, spacing=0),
@@ -66,6 +68,7 @@ class SegmentDock(Dock):
                 self._below,
                 self.results,
                 self.export_form,
+                self.teaching,
             )
         )
         self._remembered = Remembered(self.session, self.methods, self._hints)
@@ -83,6 +86,7 @@ class SegmentDock(Dock):
         self.results.renamed.connect(self._on_renamed)
         self.results.deleted.connect(self._on_deleted)
         self.export_form.closed.connect(self.export_form.hide)
+        self.teaching.wanted.connect(self._on_network)
         self.session.classes_changed.connect(self.show_classes)
         self.session.painting.class_chosen.connect(self.classes.choose)
         self.session.results_changed.connect(self.show_results)
@@ -93,12 +97,14 @@ class SegmentDock(Dock):
     def restyle(self) -> None:
         super().restyle()
         self.methods.set_colours(self.colours)
+        self.teaching.set_colours(self.colours)
         self.training.set_colours(self.colours)
 
     def on_scan(self) -> None:
         super().on_scan()
         self.export_form.hide()
         self.methods.on_scan()
+        self.teaching.on_scan()
         self.training.forget()
         self._remembered.on_scan()
         self.show_line()
@@ -147,6 +153,9 @@ class SegmentDock(Dock):
             self.session.show_result(name)
         else:
             self.session.correct(name)
+
+    def _on_network(self, folder: str) -> None:
+        self.methods.choose("dino", {"backbone": folder})
 
     def _on_export(self, name: str) -> None:
         self.export_form.offer(name, self.session.classes_of(name))

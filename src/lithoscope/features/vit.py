@@ -24,7 +24,8 @@ class VitConfig:
 
     `image_size` is the side in pixels of the grid that learnt positions belong to. `position`: "learned" absolute places as
     published, "conv" a 3 × 3 depthwise convolution over the tokens (it knows neighbours, not places: homogeneous texture looks
-    the same everywhere), or "none". `mean` and `std` are taken off an image whose window lies at 0…1.
+    the same everywhere), "alibi" attention that fades with distance, each head at its own rate (Press et al. 2022; on planes
+    as Fuller et al. 2023), or "none". `mean` and `std` are taken off an image whose window lies at 0…1.
     """
 
     hidden: int = 192
@@ -35,7 +36,7 @@ class VitConfig:
     registers: int = 4
     channels: int = 3
     image_size: int = 518
-    position: Literal["learned", "conv", "none"] = "learned"
+    position: Literal["learned", "conv", "alibi", "none"] = "learned"
     layer_scale: bool = True
     qkv_bias: bool = True
     epsilon: float = 1e-6
@@ -92,17 +93,21 @@ class Attention(nn.Module):
         q, k, v = (p.view(n, t, self.heads, -1).transpose(1, 2) for p in parts)
         return q, k, v
 
-    def weights(self, x: Tensor) -> Tensor:
-        """How much each token (rows) looks at each other: (batch, heads, tokens, tokens)."""
+    def weights(self, x: Tensor, far: Tensor | None = None) -> Tensor:
+        """How much each token (rows) looks at each other: (batch, heads, tokens, tokens); `far` (heads, tokens, tokens) is added
+        to their likeness."""
         q, k, _ = self.split(x)
-        return torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]), -1)
+        likeness = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+        return torch.softmax(likeness if far is None else likeness + far, -1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, far: Tensor | None = None) -> Tensor:
         if x.device.type == "cpu" and x.shape[1] <= SHORT:
             q, k, v = self.split(x)
-            mixed = torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5, -1).to(v.dtype) @ v
+            likeness = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+            mixed = torch.softmax(likeness if far is None else likeness + far, -1).to(v.dtype) @ v
         else:
-            mixed = functional.scaled_dot_product_attention(*self.split(x))
+            q, k, v = self.split(x)
+            mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=None if far is None else far.to(q.dtype))
         return self.output.dense(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
@@ -138,9 +143,9 @@ class Layer(nn.Module):
         self.mlp = _Mlp(config)
         self.layer_scale2: nn.Module = _Scale(config.hidden) if config.layer_scale else nn.Identity()
 
-    def forward(self, x: Tensor, kept: Tensor | None = None) -> Tensor:
-        """`kept` (batch, 1, 1) scales what is added: 0 drops this layer for an image, as drop path does."""
-        added: Tensor = self.layer_scale1(self.attention(self.norm1(x)))
+    def forward(self, x: Tensor, kept: Tensor | None = None, far: Tensor | None = None) -> Tensor:
+        """`kept` (batch, 1, 1) scales what is added: 0 drops this layer for an image, as drop path does; `far` as in `Attention`."""
+        added: Tensor = self.layer_scale1(self.attention(self.norm1(x), far))
         x = x + (added if kept is None else added * kept)
         added = self.layer_scale2(self.mlp(self.norm2(x)))
         return x + (added if kept is None else added * kept)
@@ -229,6 +234,18 @@ class Vit(nn.Module):
                     nn.init.trunc_normal_(parameter, std=0.02)
         return made.eval()
 
+    def far(self, pixels: Tensor) -> Tensor | None:
+        """How much less tokens of pixels (…, y, x) look at each other for their distance: (heads, tokens, tokens), 0 to and from the
+        class token and the registers; None where distance counts for nothing."""
+        if self.config.position != "alibi":
+            return None
+        rows, columns = (size // self.config.patch for size in pixels.shape[-2:])
+        y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+        places = torch.stack([y.flatten(), x.flatten()], 1).float()
+        heads = torch.arange(1, self.config.heads + 1)
+        faded = -(2.0 ** (-8.0 * heads / self.config.heads)).view(-1, 1, 1) * torch.cdist(places, places)
+        return functional.pad(faded, (self.prefix, 0, self.prefix, 0)).to(pixels.device)
+
     @property
     def prefix(self) -> int:
         """How many tokens come before the patches."""
@@ -242,12 +259,12 @@ class Vit(nn.Module):
         return (pixels.expand(-1, self.config.channels, -1, -1) - mean) / std
 
     def forward(self, pixels: Tensor, masked: Tensor | None = None, *, drop_path: float = 0.0) -> Tensor:
-        x = self.embeddings(pixels, masked)
+        x, far = self.embeddings(pixels, masked), self.far(pixels)
         last = max(1, len(self.encoder.layer) - 1)
         for i, layer in enumerate(self.encoder.layer):
             rate = drop_path * i / last
             kept = torch.empty(len(x), 1, 1, dtype=x.dtype, device=x.device).bernoulli_(1 - rate) / (1 - rate) if rate else None
-            x = layer(x, kept)
+            x = layer(x, kept, far)
         return self.layernorm(x)  # type: ignore[no-any-return]
 
     def layers(self, pixels: Tensor, wanted: tuple[int, ...], *, norm: bool = True) -> list[Tensor]:
@@ -256,10 +273,10 @@ class Vit(nn.Module):
         numbers = [w if w >= 0 else depth + 1 + w for w in wanted]
         if any(not 0 <= n <= depth for n in numbers):
             raise InputError(f"layers {wanted} do not lie within the {depth} of this network")
-        x = self.embeddings(pixels)
+        x, far = self.embeddings(pixels), self.far(pixels)
         found = {0: x}
         for i, layer in enumerate(self.encoder.layer[: max(numbers)], 1):
-            x = layer(x)
+            x = layer(x, None, far)
             if i in numbers:
                 found[i] = x
         return [self.layernorm(found[n]) if norm else found[n] for n in numbers]
@@ -270,11 +287,11 @@ class Vit(nn.Module):
         index = block - 1 if block > 0 else depth + block
         if not 0 <= index < depth:
             raise InputError(f"layer {block} does not lie within the {depth} of this network")
-        x = self.embeddings(pixels)
+        x, far = self.embeddings(pixels), self.far(pixels)
         for layer in self.encoder.layer[:index]:
-            x = layer(x)
+            x = layer(x, None, far)
         layer = self.encoder.layer[index]
-        return layer.attention.weights(layer.norm1(x))  # type: ignore[operator,union-attr,no-any-return]
+        return layer.attention.weights(layer.norm1(x), far)  # type: ignore[operator,union-attr,no-any-return]
 
     def size(self) -> int:
         """How many parameters it has."""

@@ -37,16 +37,18 @@ def pretrain(
     /,
     *,
     output: str,
-    objective: Literal["dino", "mae"] = "dino",
+    objective: Literal["dino", "mae", "features"] = "dino",
     size: Literal["tiny", "small", "test"] = "tiny",
     patch: Literal[8, 14, 16] = 8,
-    position: Literal["conv", "none", "learned"] = "conv",
+    position: Literal["conv", "alibi", "none", "learned"] = "conv",
     steps: int = 2000,
+    minutes: float | None = None,
     batch: int | None = None,
     rate: float | None = None,
     ibot: Annotated[bool, Parameter(negative="--no-ibot")] = True,
     koleo: Annotated[bool, Parameter(negative="--no-koleo")] = True,
     start: str | None = None,
+    tuning: Literal["all", "lora"] = "all",
     seed: int = 0,
     device: str = "auto",
     workers: int = 1,
@@ -61,15 +63,19 @@ def pretrain(
     output
         The folder for the weights, the log and the checkpoint.
     objective
-        dino: parts must agree with the whole; mae: paint in what was hidden.
+        dino: parts must agree with the whole; mae: paint in what was hidden; features: describe each patch in a few numbers, also
+        hidden ones, which is learnt soonest.
     size
         tiny: 5.4 million parameters; small: 21 million; test: hardly any.
     patch
         Side of a patch in pixels; 8 sees finer structures, 14 and 16 are faster.
     position
-        How tokens know where they are; conv knows neighbours only, which suits homogeneous texture.
+        How tokens know where they are. conv: neighbours only, which suits homogeneous texture; alibi: what is far counts less;
+        none; learned: an absolute place.
     steps
         How many batches to learn from.
+    minutes
+        End after so much work instead; the weights are those of the number of steps that fitted in.
     batch
         Crops a batch.
     rate
@@ -79,7 +85,9 @@ def pretrain(
     koleo
         With dino: also spread the crops' vectors.
     start
-        Begin from this backbone (a name, folder or file) instead of from nothing.
+        Begin from this backbone (a name, folder or file) instead of from nothing: adapt it to these scans.
+    tuning
+        With start: teach all of its weights, or low-rank matrices beside them (lora), which are worked into them at the end.
     seed
         Equal seeds give equal weights on one kind of device.
     device
@@ -98,11 +106,13 @@ def pretrain(
         patch=patch,
         position=position,
         steps=steps,
+        minutes=minutes,
         batch=batch,
         rate=rate,
         ibot=ibot,
         koleo=koleo,
         start=start,
+        tuning=tuning,
         seed=seed,
         device=device,
         workers=workers,

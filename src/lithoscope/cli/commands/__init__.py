@@ -33,7 +33,7 @@ COMMANDS = {
     "report": "judging:report",
     "spotcheck": "judging:spotcheck",
     "backbones": "backbones:backbones",
-    "pretrain": "backbones:pretrain",
+    "pretrain": "pretraining:pretrain",
     "evaluate_backbone": "backbones:evaluate_backbone",
     "clean": "cleaning:clean",
     "separate": "cleaning:separate",

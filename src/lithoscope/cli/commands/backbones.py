@@ -1,10 +1,9 @@
 """The commands about backbones: what there is, teaching one on scans, and measuring what its tokens hold."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,59 +41,6 @@ def device_of(wish: str) -> str:
     if not there[wish]:
         raise InputError(f"there is no {wish} device here; use --device auto")
     return wish
-
-
-def pretrain(
-    scans: Sequence[str],
-    *,
-    output: str,
-    objective: Literal["dino", "mae"] = "dino",
-    size: str = "tiny",
-    patch: int = 8,
-    position: Literal["conv", "none", "learned"] = "conv",
-    steps: int = 2000,
-    batch: int | None = None,
-    rate: float | None = None,
-    ibot: bool = True,
-    koleo: bool = True,
-    start: str | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    workers: int = 1,
-    report: Report = silent,
-) -> Json:
-    """Teach a backbone on scans without labels; a training that lies in `output` already is gone on with."""
-    from lithoscope.features.backbones import open_backbone
-    from lithoscope.training.selfsupervised.finish import finish, ranks
-    from lithoscope.training.selfsupervised.loop import crops_of
-    from lithoscope.training.selfsupervised.loop import pretrain as teach
-    from lithoscope.training.selfsupervised.preview import preview
-    from lithoscope.training.selfsupervised.sources import plan_of, sources_of
-
-    sources = sources_of(scans)
-    plan = plan_of(
-        objective, size=size, patch=patch, position=position, steps=steps, batch=batch, rate=rate, ibot=ibot, koleo=koleo, seed=seed
-    )  # fmt: skip
-    begun = None
-    if start is not None:
-        begun = open_backbone(Path(start) if Path(start).exists() else start).network.requires_grad_(True)
-        plan = replace(plan, network=begun.config, side=12 * begun.config.patch, local_side=6 * begun.config.patch)
-    folder = Path(output)
-    network = teach(sources, folder, plan, start=begun, device=device_of(device), workers=workers, report=report)
-    crops = crops_of(plan, sources)
-    finish(folder, crops, half=False)
-    picture = preview(folder, crops) if objective == "mae" else None
-    opened = open_backbone(folder)
-    depth = opened.config.depth
-    return {
-        "backbone": str(folder),
-        "sha256": opened.sha256,
-        "parameters": network.size(),
-        "steps": plan.schedule.steps,
-        "log": str(folder / "log.jsonl"),
-        "preview": None if picture is None else str(picture),
-        "effective_rank": {str(k): v for k, v in ranks(opened.network, crops, (depth,), steps=2).items()},
-    }
 
 
 def evaluate_backbone(

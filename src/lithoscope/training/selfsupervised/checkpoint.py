@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lithoscope.errors import InputError
 
 SCHEMA = 1
+NAME = "state.safetensors"
 
 
 def save(folder: Path, step: int, objective: nn.Module, optimiser: torch.optim.Optimizer, about: dict[str, Any]) -> None:
@@ -20,17 +21,17 @@ def save(folder: Path, step: int, objective: nn.Module, optimiser: torch.optim.O
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": value for name, value in state.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / "state.safetensors.partial"
+    partial = folder / f"{NAME}.partial"
     header = {"about": json.dumps({"schema": SCHEMA, "step": step, **about}, sort_keys=True)}
     save_file({name: value.detach().clone().contiguous() for name, value in tensors.items()}, partial, metadata=header)
-    partial.replace(folder / "state.safetensors")
+    partial.replace(folder / NAME)
 
 
 def load(folder: Path, objective: nn.Module, optimiser: torch.optim.Optimizer, about: dict[str, Any]) -> int:
     """Take up the state in `folder`; gives the steps done, 0 when there is none. Another objective or network is refused."""
     from safetensors import safe_open
 
-    path = folder / "state.safetensors"
+    path = folder / NAME
     if not path.exists():
         return 0
     with safe_open(path, framework="pt") as file:

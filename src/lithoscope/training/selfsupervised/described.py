@@ -1,18 +1,19 @@
 """What a patch looks like in plain numbers, taken from the crop before noise was added: something better to foretell than
-pixels. Smoothed values, edges, spots and spread at several widths, and the patch itself at a quarter of its resolution.
+pixels (Wei et al., Masked Feature Prediction, CVPR 2022, foretell histograms of gradients).
 
-Widths are in pixels of the crop, and all of them are measured around the patch's centre.
+The smoothed value and both curvatures at several widths, as random forests for microscopy see them: a spot, a ridge, a valley,
+a flank. Fifteen numbers, and no more: what is read off few smooth numbers by a linear map holds on the next slice. Measured on
+simulated scans, finer pictures of the patch, logarithms, local spread and histograms all made the reading worse.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-WIDTHS = (1.0, 2.0, 4.0, 8.0)
-POOLED = 4
-"""The side of the small picture of each patch."""
+WIDTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""The Gaussians' widths in pixels of the crop."""
 
-NUMBERS = 4 * len(WIDTHS) + POOLED**2
+NUMBERS = 3 * len(WIDTHS)
 """How many numbers describe a patch."""
 
 
@@ -26,25 +27,26 @@ def smoothed(images: Tensor, sigma: float) -> Tensor:
     return functional.conv2d(functional.conv2d(padded, kernel), kernel.transpose(2, 3))
 
 
+def slopes(images: Tensor) -> tuple[Tensor, Tensor]:
+    """The derivatives down and across of images (n, 1, y, x), by central differences."""
+    down = functional.pad(images, (0, 0, 1, 1), mode="replicate")
+    across = functional.pad(images, (1, 1, 0, 0), mode="replicate")
+    return (down[:, :, 2:] - down[:, :, :-2]) / 2, (across[..., 2:] - across[..., :-2]) / 2
+
+
+def looks(images: Tensor, sigma: float) -> Tensor:
+    """The smoothed value and the curvatures across and along, (n, 3, y, x), at one width and scaled by it."""
+    smooth = smoothed(images, sigma)
+    y, x = slopes(smooth)
+    (yy, yx), (_, xx) = slopes(y), slopes(x)
+    middle, half = (yy + xx) / 2, torch.hypot((yy - xx) / 2, yx)
+    return torch.cat([smooth, sigma**2 * (middle + half), sigma**2 * (middle - half)], 1)
+
+
 def described(images: Tensor, patch: int) -> Tensor:
-    """Numbers (n, patches, NUMBERS) for each patch of images (n, 1, y, x), each of unit spread over the batch."""
+    """Numbers (n, patches, NUMBERS) for each patch of images (n, 1, y, x), around 0; each varies by about 1 within a crop."""
     with torch.no_grad():
-        channels = []
-        for sigma in WIDTHS:
-            smooth = smoothed(images, sigma)
-            spread = (smoothed((images - smooth).square(), sigma)).clamp_min(0).sqrt()
-            down = functional.pad(smooth, (0, 0, 1, 1), mode="replicate")
-            across = functional.pad(smooth, (1, 1, 0, 0), mode="replicate")
-            edge = torch.hypot(down[:, :, 2:] - down[:, :, :-2], across[..., 2:] - across[..., :-2])
-            spot = down[:, :, 2:] + down[:, :, :-2] + across[..., 2:] + across[..., :-2] - 4 * smooth
-            channels += [smooth, edge, spot, spread]
-        stacked = torch.cat(channels, 1)
-        cut = (patch - 2) // 2
-        centres = functional.avg_pool2d(stacked[:, :, cut:, cut:], 2, patch, ceil_mode=False)
-        rows, columns = images.shape[2] // patch, images.shape[3] // patch
-        centres = centres[:, :, :rows, :columns].flatten(2).transpose(1, 2)
-        small = functional.adaptive_avg_pool2d(images, (rows * POOLED, columns * POOLED))
-        small = functional.unfold(small, POOLED, stride=POOLED).transpose(1, 2)
-        numbers = torch.cat([centres, small], -1)
-        flat = numbers.flatten(0, 1)
-        return (numbers - flat.mean(0)) / flat.std(0).clamp_min(1e-3)
+        channels = torch.cat([looks(images, sigma) for sigma in WIDTHS], 1)
+        numbers = functional.avg_pool2d(channels, patch).flatten(2).transpose(1, 2)
+        within = numbers.var(1).mean(0).sqrt().clamp_min(1e-4)
+        return (numbers - numbers.mean((0, 1))) / within

@@ -31,7 +31,7 @@ class DinoSettings:
     centre_momentum: float = 0.9
     momentum: float = 0.99
     drop_path: float = 0.1
-    freeze_prototypes: float = 0.02
+    freeze_prototypes: int = 40
     ibot: float = 1.0
     masked: tuple[float, float] = (0.1, 0.5)
     koleo: float = 0.1
@@ -134,7 +134,7 @@ class Dino(nn.Module):
         return total, said_of
 
     def after_step(self, fraction: float) -> None:
-        """Move the teacher towards the student; `fraction` is how much of the training is done."""
+        """Move the teacher towards the student; `fraction` is how much of the fall of the rate is done."""
         momentum = 1 - (1 - self.settings.momentum) * (math.cos(math.pi * fraction) + 1) / 2
         with torch.no_grad():
             for slow, fast in ((self.teacher, self.student), (self.teacher_head, self.student_head)):

@@ -1,7 +1,6 @@
 """The loop that teaches a backbone: seeded step by step, logged, and taken up where it was left."""
 
 import json
-import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -12,52 +11,40 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from lithoscope.errors import InputError
+from lithoscope.features.probes import effective_rank
 from lithoscope.features.vit import Vit, VitConfig
 from lithoscope.job import Progress, Report, silent
 from lithoscope.training.selfsupervised import checkpoint
 from lithoscope.training.selfsupervised.augment import Augmentation
+from lithoscope.training.selfsupervised.clock import Clock
 from lithoscope.training.selfsupervised.crops import Crops, Pool, Source
 from lithoscope.training.selfsupervised.dino import Dino, DinoSettings
+from lithoscope.training.selfsupervised.foretold import FeatureSettings, Foretold
 from lithoscope.training.selfsupervised.mae import Mae, MaeSettings
+from lithoscope.training.selfsupervised.preview import draw
+from lithoscope.training.selfsupervised.schedule import Schedule
+from lithoscope.training.selfsupervised.tuning import Tuning, begun, plainly
+from lithoscope.training.selfsupervised.warm_start import warm_start
 
+Objective = Dino | Foretold | Mae
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long and how fast. The rate rises over `warmup`, stays, and falls to nothing over the last `decay` of the steps, so
-    that a training may be given more steps later without having wasted any. Weight decay rises to `weight_decay_end`."""
-
-    steps: int = 2000
-    batch: int = 32
-    rate: float = 5e-4
-    warmup: float = 0.05
-    decay: float = 0.25
-    weight_decay: float = 0.04
-    weight_decay_end: float = 0.1
-    clip: float = 3.0
-    minutes_between_checkpoints: float = 3.0
-
-    def rate_at(self, step: int) -> float:
-        """The learning rate of a step."""
-        done = step / max(1, self.steps)
-        rising = min(1.0, (step + 1) / max(1.0, self.warmup * self.steps))
-        falling = min(1.0, (1 - done) / self.decay) if self.decay else 1.0
-        return self.rate * rising * falling
-
-    def weight_decay_at(self, step: int) -> float:
-        return self.weight_decay + (self.weight_decay_end - self.weight_decay) * (1 - math.cos(math.pi * step / max(1, self.steps))) / 2
+WATCH = 100
+"""How many steps lie between two looks at the effective rank."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """All that decides how a training goes; two equal plans over equal scans on one kind of device give equal weights."""
 
-    objective: Literal["dino", "mae"] = "dino"
+    objective: Literal["dino", "mae", "features"] = "dino"
     network: VitConfig = field(
         default_factory=lambda: VitConfig(patch=8, channels=1, image_size=112, position="conv", mean=(0.5,), std=(0.25,))
     )
     schedule: Schedule = field(default_factory=Schedule)
     dino: DinoSettings = field(default_factory=DinoSettings)
     mae: MaeSettings = field(default_factory=MaeSettings)
+    features: FeatureSettings = field(default_factory=FeatureSettings)
     augmentation: Augmentation = field(default_factory=Augmentation)
     side: int = 112
     local_side: int = 48
@@ -67,6 +54,7 @@ class Plan:
     edge: int = 112
     refresh: int = 25
     seed: int = 0
+    tuning: Tuning = "all"
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "network": self.network.to_json()}
@@ -81,42 +69,58 @@ def pretrain(
     device: str = "cpu",
     workers: int = 1,
     stop_after: int | None = None,
+    minutes: float | None = None,
     report: Report = silent,
 ) -> Vit:
     """The backbone that `plan` makes of these scans, also written to `output` with its log and checkpoint.
 
     A training that lies in `output` already is gone on with. `stop_after` ends this call after so many steps in all.
-    `workers`: how many threads work on the shards of a batch; the weights do not depend on it.
+    `workers`: how many threads work on the shards of a batch; the weights do not depend on it. `minutes`: end after so much
+    work, whatever `plan` says of steps. The log tells the effective rank of the tokens every WATCH steps.
     """
-    objective = _objective(plan, start, len(sources)).to(device)
-    optimiser = torch.optim.AdamW(_groups(objective), lr=plan.schedule.rate, betas=(0.9, 0.95 if plan.objective == "mae" else 0.999))
+    if minutes is not None and minutes <= 0:
+        raise InputError(f"a training of {minutes:g} minutes is none; give more minutes, or steps")
+    objective = _objective(plan, begun(start, plan.tuning, plan.seed), len(sources)).to(device)
+    optimiser = torch.optim.AdamW(_groups(objective), lr=plan.schedule.rate, betas=(0.9, 0.999 if plan.objective == "dino" else 0.95))
     crops = crops_of(plan, sources)
-    about = {"objective": plan.objective, "network": _plain(plan.network.to_json()), "seed": plan.seed}
+    about = {"objective": plan.objective, "network": _plain(plan.network.to_json()), "seed": plan.seed, "tuning": plan.tuning}
     output.mkdir(parents=True, exist_ok=True)
     folder = output / "checkpoint"
     first = checkpoint.load(folder, objective, optimiser, about)
+    fresh = not (folder / checkpoint.NAME).exists()
+    if isinstance(objective, Foretold) and fresh and start is None:
+        warm_start(objective, crops, plan.augmentation, seed=plan.seed)
     (output / "plan.json").write_text(json.dumps(plan.to_json(), indent=1), encoding="utf-8")
     log = output / "log.jsonl"
-    _forget(log, first)
-    last = min(plan.schedule.steps, stop_after or plan.schedule.steps)
+    before, clock = _forget(log, first), Clock(output, minutes)
+    schedule = clock.settled(plan.schedule, first, before)
     saved = started = time.monotonic()
     done = first
+
+    def keep() -> None:
+        checkpoint.save(folder, done, objective, optimiser, about)
+        write(output, plainly(objective.backbone, plan.tuning if start is not None else "all"))
+        if isinstance(objective, Mae):
+            draw(output, objective, crops)
+
     try:
         with ThreadPoolExecutor(workers) as pool:
-            for step in range(first, last):
-                said = _step(objective, optimiser, crops, plan, step, device, pool)
-                done, seconds = step + 1, time.monotonic() - started
+            while done < min(schedule.steps, stop_after or schedule.steps):
+                said = _step(objective, optimiser, crops, replace(plan, schedule=schedule), done, device, pool)
+                if done % WATCH == 0:
+                    said["rank"] = rank_now(objective.backbone, crops, done)
+                done, here = done + 1, time.monotonic() - started
                 with log.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"step": step, **said, "seconds": round(seconds, 1)}) + "\n")
+                    file.write(json.dumps({"step": done - 1, **said, "seconds": round(before + here, 1)}) + "\n")
                 if time.monotonic() - saved > 60 * plan.schedule.minutes_between_checkpoints:
-                    _keep(output, done, objective, optimiser, about)
+                    keep()
                     saved = time.monotonic()
-                left = seconds / (done - first) * (plan.schedule.steps - done)
-                report(Progress(done, plan.schedule.steps, f"loss {said['loss']:.3f}, {left / 60:.0f} min left"))
+                schedule = clock.settled(schedule, done, before + here)
+                report(Progress(done, clock.total(schedule, done, before + here), f"loss {said['loss']:.3f}"))
     finally:
-        if done > first:
-            _keep(output, done, objective, optimiser, about)
-    return objective.backbone
+        if done > first or fresh:
+            keep()
+    return plainly(objective.backbone, plan.tuning if start is not None else "all")
 
 
 def crops_of(plan: Plan, sources: Sequence[Source]) -> Crops:
@@ -124,15 +128,27 @@ def crops_of(plan: Plan, sources: Sequence[Source]) -> Crops:
     return Crops(Pool(sources, plan.seed, plan.blocks, plan.edge, plan.refresh), plan.side, plan.local_side, plan.locals, plan.zooms)
 
 
-def _forget(log: Path, first: int) -> None:
-    """Drop what the log says of steps that no checkpoint kept."""
-    if log.exists():
-        lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip() and json.loads(line)["step"] < first]
-        log.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+def rank_now(network: Vit, crops: Crops, step: int) -> float:
+    """The effective rank of the tokens of eight crops of this step: near 1, everything looks the same to the network."""
+    images, _ = crops.single(step, 8)
+    with torch.inference_mode():
+        tokens = network(network.normalised(images.to(next(network.parameters()).device)))[:, network.prefix :]
+    return round(effective_rank(tokens.flatten(0, 1).float().cpu().numpy()), 2)
 
 
-def _objective(plan: Plan, start: Vit | None, sources: int) -> Dino | Mae:
+def _forget(log: Path, first: int) -> float:
+    """Drop what the log says of steps that no checkpoint kept; gives the seconds that went into those that remain."""
+    if not log.exists():
+        return 0.0
+    lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip() and json.loads(line)["step"] < first]
+    log.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return float(json.loads(lines[-1])["seconds"]) if lines else 0.0
+
+
+def _objective(plan: Plan, start: Vit | None, sources: int) -> Objective:
     network = start.config if start is not None else plan.network
+    if plan.objective == "features":
+        return Foretold(network, plan.features, seed=plan.seed, start=start, origins=sources)
     if plan.objective == "mae":
         return Mae(network, plan.mae, seed=plan.seed, start=start, origins=sources)
     return Dino(network, plan.dino, seed=plan.seed, start=start)
@@ -150,7 +166,7 @@ def _groups(objective: nn.Module) -> list[dict[str, Any]]:
 
 
 def _step(
-    objective: Dino | Mae, optimiser: torch.optim.Optimizer, crops: Crops, plan: Plan, step: int, device: str, workers: Executor
+    objective: Objective, optimiser: torch.optim.Optimizer, crops: Crops, plan: Plan, step: int, device: str, workers: Executor
 ) -> dict[str, Any]:
     schedule = plan.schedule
     generator = torch.Generator().manual_seed(plan.seed * 1_000_003 + step)
@@ -178,17 +194,12 @@ def _step(
                 parameter.grad = gradient * share if parameter.grad is None else parameter.grad.add_(gradient, alpha=share)
         for name, value in {"loss": loss, **parts}.items():
             said[name] = said.get(name, 0.0) + share * value
-    if isinstance(objective, Dino) and step < objective.settings.freeze_prototypes * schedule.steps:
+    if isinstance(objective, Dino) and step < objective.settings.freeze_prototypes:
         objective.student_head.prototypes.grad = None
     norm = nn.utils.clip_grad_norm_([p for p in trained if p.grad is not None], schedule.clip)
     optimiser.step()
-    objective.after_step(step / max(1, schedule.steps))
+    objective.after_step(schedule.falling(step))
     return {**said, "rate": schedule.rate_at(step), "gradient": float(norm)}
-
-
-def _keep(output: Path, step: int, objective: Dino | Mae, optimiser: torch.optim.Optimizer, about: dict[str, Any]) -> None:
-    checkpoint.save(output / "checkpoint", step, objective, optimiser, about)
-    write(output, objective.backbone)
 
 
 def write(folder: Path, network: Vit, *, half: bool = False) -> None:

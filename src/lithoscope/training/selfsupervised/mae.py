@@ -84,9 +84,19 @@ class Mae(nn.Module):
         if config.registers:
             prefix.append(e.register_tokens.to(tokens.dtype).expand(n, -1, -1))
         x = torch.cat([*prefix, tokens.gather(1, shown[..., None].expand(-1, -1, width))], 1)
+        far = self._far(pixels, shown)
         for layer in self.encoder.encoder.layer:
-            x = layer(x)
+            x = layer(x, None, far)
         return cast(Tensor, self.encoder.layernorm(x))
+
+    def _far(self, pixels: Tensor, shown: Tensor) -> Tensor | None:
+        """As the network's own, between the tokens that are shown: (batch, heads, tokens, tokens)."""
+        far = self.encoder.far(pixels)
+        if far is None:
+            return None
+        first = torch.arange(self.encoder.prefix, device=shown.device).expand(len(shown), -1)
+        kept = torch.cat([first, shown + self.encoder.prefix], 1)
+        return torch.stack([far[:, k][:, :, k] for k in kept])
 
     def painted(self, pixels: Tensor, share: float, order: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """All patches as painted (batch, patches, patch²), which were shown (batch, k), the first of `order`, and the encoder's tokens."""

@@ -7,8 +7,10 @@ from typing import Literal
 
 from lithoscope.errors import InputError
 from lithoscope.features.vit import VitConfig
+from lithoscope.training.selfsupervised.augment import Augmentation
 from lithoscope.training.selfsupervised.crops import Source
-from lithoscope.training.selfsupervised.loop import Plan, Schedule
+from lithoscope.training.selfsupervised.loop import Plan
+from lithoscope.training.selfsupervised.schedule import Schedule
 from lithoscope.volume.scan import Scan
 
 SIZES = {"test": (48, 2, 3), "tiny": (192, 12, 3), "small": (384, 12, 6)}
@@ -29,11 +31,11 @@ def sources_of(paths: Sequence[Path | str]) -> list[Source]:
 
 
 def plan_of(
-    objective: Literal["dino", "mae"] = "dino",
+    objective: Literal["dino", "mae", "features"] = "dino",
     *,
     size: str = "tiny",
     patch: int = 8,
-    position: Literal["conv", "none", "learned"] = "conv",
+    position: Literal["conv", "alibi", "none", "learned"] = "conv",
     steps: int = 2000,
     batch: int | None = None,
     rate: float | None = None,
@@ -46,13 +48,15 @@ def plan_of(
         raise InputError(f"size {size!r} is not one of {', '.join(SIZES)}")
     if patch not in (8, 14, 16):
         raise InputError(f"patch {patch} is not one of 8, 14, 16")
-    if steps < 1 or (batch is not None and batch < 2):
-        raise InputError("a training wants at least one step and a batch of two")
+    if steps < (0 if objective == "features" else 1) or (batch is not None and batch < 2):
+        raise InputError("a training wants at least one step (features: none, for its start alone) and a batch of two")
     hidden, depth, heads = SIZES[size]
     network = VitConfig(
         hidden=hidden, depth=depth, heads=heads, patch=patch, channels=1, image_size=12 * patch, position=position, mean=(0.5,), std=(0.25,)
     )
-    mae = objective == "mae"
-    schedule = Schedule(steps=steps, batch=batch or (32 if mae else 16), rate=rate or (8e-4 if mae else 3e-4))
+    dino = objective == "dino"
+    schedule = Schedule(steps=steps, batch=batch or (16 if dino else 32), rate=rate or (3e-4 if dino else 8e-4))
     plan = Plan(objective=objective, network=network, schedule=schedule, side=12 * patch, local_side=6 * patch, seed=seed)
+    if objective == "features":
+        plan = replace(plan, augmentation=Augmentation(blur=0.8, blur_chance=0.2, noise=0.06, noise_chance=0.4))
     return replace(plan, dino=replace(plan.dino, ibot=1.0 if ibot else 0.0, koleo=0.1 if koleo else 0.0))

@@ -1,0 +1,192 @@
+"""Masked feature prediction: what is foretold, the start in closed form, the clock, and attention that fades with distance."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lithoscope.errors import InputError
+from lithoscope.features.backbones import open_backbone
+from lithoscope.features.vit import Vit, VitConfig
+from lithoscope.training.selfsupervised.augment import Augmentation
+from lithoscope.training.selfsupervised.clock import UNSETTLED, Clock
+from lithoscope.training.selfsupervised.crops import Crops, Pool, Source
+from lithoscope.training.selfsupervised.described import NUMBERS, WIDTHS, described, looks
+from lithoscope.training.selfsupervised.foretold import Foretold
+from lithoscope.training.selfsupervised.loop import WATCH, crops_of, pretrain
+from lithoscope.training.selfsupervised.schedule import Schedule
+from lithoscope.training.selfsupervised.sources import plan_of
+from lithoscope.training.selfsupervised.warm_start import directions, ridge, warm_start, whitening
+
+CONFIG = VitConfig(hidden=48, depth=2, heads=3, patch=8, channels=1, image_size=48, position="conv", mean=(0.5,), std=(0.25,))
+
+
+@pytest.fixture(scope="module")
+def sources():
+    rng = np.random.default_rng(0)
+    smooth = np.repeat(np.repeat(rng.normal(size=(30, 15, 15)), 4, 1), 4, 2).astype(np.float32)
+    return [Source.of(smooth, "steps"), Source.of(rng.normal(size=(30, 60, 60)).astype(np.float32), "noise")]
+
+
+def plan(steps=6, **changes):
+    made = replace(plan_of("features", size="test", steps=steps, batch=4), side=48, blocks=4, edge=48, refresh=2)
+    return replace(made, **changes)
+
+
+def test_the_numbers_are_those_of_scikit_image_and_vary_by_one_within_a_crop():
+    from skimage.feature import hessian_matrix, hessian_matrix_eigvals
+
+    image = torch.nn.functional.interpolate(
+        torch.rand(1, 1, 12, 12, generator=torch.Generator().manual_seed(0)), scale_factor=8, mode="bicubic"
+    )
+    smooth, large, small = looks(image, 4.0)[0].numpy()
+    wanted = 16 * hessian_matrix_eigvals(hessian_matrix(smooth.astype(np.float64), 0.01, order="rc", use_gaussian_derivatives=False))
+    inner = slice(10, -10)
+    np.testing.assert_allclose(large[inner, inner], wanted[0][inner, inner], atol=0.02 * np.abs(wanted).max())
+    np.testing.assert_allclose(small[inner, inner], wanted[1][inner, inner], atol=0.02 * np.abs(wanted).max())
+    numbers = described(torch.rand(4, 1, 48, 64), 8)
+    assert numbers.shape == (4, 48, NUMBERS)
+    assert len(WIDTHS) * 3 == NUMBERS
+    np.testing.assert_allclose(numbers.var(1).mean(0).sqrt(), 1, atol=1e-3)
+
+
+def test_ridge_without_strength_is_least_squares():
+    rng = torch.Generator().manual_seed(0)
+    inputs, true = torch.randn(200, 5, generator=rng), torch.randn(3, 5, generator=rng)
+    weight, offset = ridge(inputs, inputs @ true.T + 2, strength=1e-9)
+    torch.testing.assert_close(weight, true, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(offset, torch.full((3,), 2.0), atol=1e-4, rtol=1e-4)
+
+
+def test_whitened_rows_vary_by_one_in_every_direction_that_they_use():
+    rows = torch.randn(500, 3, generator=torch.Generator().manual_seed(0)) @ torch.tensor([[2.0, 0, 1, 0], [0, 0.3, 0, 0], [1, 0, 1, 0]])
+    map_, middle = whitening(rows + 5)
+    made = (rows + 5 - middle) @ map_
+    torch.testing.assert_close(made.T @ made / 500, torch.diag(torch.tensor([1.0, 1, 1, 0])), atol=1e-3, rtol=0)
+
+
+def test_directions_are_orthogonal_and_without_a_mean():
+    ways, constant = directions(48, 15, 0)
+    torch.testing.assert_close(ways @ ways.T, torch.eye(15), atol=1e-5, rtol=0)
+    assert (ways @ constant).abs().max() < 1e-4
+    assert ways.mean(1).abs().max() < 1e-5
+    assert float(constant.norm()) == pytest.approx(1, rel=1e-5)
+    assert abs(float(constant.mean())) < 1e-5
+
+
+@pytest.mark.parametrize("position", ["conv", "alibi", "none", "learned"])
+def test_the_start_in_closed_form_already_tells_much_of_the_numbers(sources, position):
+    crops = Crops(Pool(sources, 0, 6, 48, 2), side=48)
+    fresh, warm = (Foretold(replace(CONFIG, position=position), origins=2) for _ in range(2))
+    warm_start(warm, crops, Augmentation(), steps=8, batch=8)
+    drawn = warm.draw(crops, 9, 8, torch.Generator().manual_seed(5), Augmentation())[0]
+    with torch.no_grad():
+        a, b = (made.eval().loss(drawn, "cpu")[1] for made in (fresh, warm))
+    assert b["seen"] < 0.7 * a["seen"]
+    assert b["tight"] < 0.3 * a["tight"]
+
+
+def test_foretelling_is_learnt_and_the_rank_is_watched(sources, tmp_path):
+    longer = plan(schedule=Schedule(steps=WATCH + 1, batch=8, rate=2e-3, warmup=10))
+    pretrain(sources, tmp_path, longer)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    first, last = (np.mean([line["seen"] for line in part]) for part in (lines[:10], lines[-10:]))
+    assert last < 0.9 * first
+    assert [line["step"] for line in lines if "rank" in line] == [0, WATCH]
+    assert lines[-1]["rank"] > 1
+
+
+def test_no_step_at_all_gives_the_start_in_closed_form(sources, tmp_path):
+    made = plan(steps=0)
+    network = pretrain(sources, tmp_path, made)
+    again = Foretold(made.network, made.features, seed=made.seed, origins=2)
+    warm_start(again, crops_of(made, sources), made.augmentation)
+    assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), again.encoder.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(network.state_dict().values(), open_backbone(tmp_path).network.state_dict().values(), strict=True)
+    )
+
+
+def test_every_token_is_told_what_the_crop_looks_like_on_the_whole(sources):
+    wide = replace(CONFIG, hidden=96, heads=3)
+    made = Foretold(wide, origins=2)
+    crops = Crops(Pool(sources, 0, 6, 48, 2), side=48)
+    warm_start(made, crops, Augmentation(), steps=8, batch=8)
+    images, origins = crops.single(40, 32)
+    with torch.no_grad():
+        told = made.encoder(made.encoder.normalised(images))[:, made.encoder.prefix :, -1]
+    first, second = told.mean(1)[origins == 0], told.mean(1)[origins == 1]
+    assert (first.mean() - second.mean()).abs() > 2 * max(first.std(), second.std())
+    assert made.encoder.layernorm.weight[48:-1].abs().max() == 0
+
+
+def test_one_scan_has_no_name_to_tell(sources):
+    made = Foretold(CONFIG, origins=1)
+    crops = Crops(Pool(sources[:1], 0, 4, 48, 2), side=48)
+    drawn = made.draw(crops, 0, 4, torch.Generator().manual_seed(0), Augmentation())[0]
+    assert "origin" not in made.loss(drawn, "cpu")[1]
+
+
+def test_a_training_that_ends_by_the_clock_is_the_one_with_that_many_steps(sources, tmp_path, monkeypatch):
+    ticks = iter(range(0, 10_000, 4))
+    monkeypatch.setattr("time.monotonic", lambda: float(next(ticks)))
+    clocked = pretrain(sources, tmp_path / "clock", plan(steps=3), minutes=2.0)
+    monkeypatch.undo()
+    steps = json.loads((tmp_path / "clock" / "steps.json").read_text())["steps"]
+    assert 4 < steps < 40
+    told = len((tmp_path / "clock" / "log.jsonl").read_text().splitlines())
+    assert told == steps
+    given = pretrain(sources, tmp_path / "steps", plan(steps=steps))
+    assert all(torch.equal(a, b) for a, b in zip(clocked.state_dict().values(), given.state_dict().values(), strict=True))
+    again = pretrain(sources, tmp_path / "clock", plan(steps=3), minutes=2.0)
+    assert all(torch.equal(a, b) for a, b in zip(clocked.state_dict().values(), again.state_dict().values(), strict=True))
+
+
+def test_the_clock_settles_once(tmp_path):
+    clock, schedule = Clock(tmp_path, 10.0), Schedule(decay=0.25)
+    assert clock.settled(schedule, 50, 300).steps == UNSETTLED
+    assert clock.settled(schedule, 75, 451).steps == 100
+    assert Clock(tmp_path, 10.0).settled(schedule, 90, 540).steps == 100
+    assert Clock(tmp_path / "none", None).settled(schedule, 90, 540) is schedule
+
+
+def test_distance_counts_for_nothing_to_and_from_the_class_token_and_more_from_token_to_token():
+    network = Vit.random(replace(CONFIG, position="alibi"))
+    far = network.far(torch.zeros(1, 1, 24, 32))
+    assert far.shape == (3, 5 + 12, 5 + 12)
+    assert not far[:, :5].any()
+    assert not far[:, :, :5].any()
+    assert torch.equal(far, far.transpose(1, 2))
+    np.testing.assert_allclose(far[0, 5, 5 + 4 + 1], -(2 ** (-8 / 3)) * 2**0.5, rtol=1e-6)
+    assert Vit.random(CONFIG).far(torch.zeros(1, 1, 24, 32)) is None
+
+
+def test_attention_that_fades_is_saved_and_opened_again(tmp_path):
+    from lithoscope.training.selfsupervised.loop import write
+
+    network = Vit.random(replace(CONFIG, position="alibi"))
+    write(tmp_path, network)
+    opened = open_backbone(tmp_path).network
+    pixels = torch.rand(1, 1, 32, 32)
+    assert opened.config.position == "alibi"
+    with torch.no_grad():
+        torch.testing.assert_close(opened(pixels), network(pixels))
+        torch.testing.assert_close(network.layers(pixels, (-1,))[0], network(pixels))
+        assert not torch.allclose(network(pixels), Vit.random(replace(CONFIG, position="none"))(pixels), atol=1e-3)
+    large = torch.rand(1, 1, 160, 160)
+    with torch.no_grad():
+        from lithoscope.features import vit
+
+        fused = network(large)
+        kept, vit.SHORT = vit.SHORT, 10_000
+        try:
+            torch.testing.assert_close(network(large), fused, atol=1e-4, rtol=1e-3)
+        finally:
+            vit.SHORT = kept
+
+
+def test_a_negative_time_is_refused(sources, tmp_path):
+    with pytest.raises(InputError, match="minutes"):
+        pretrain(sources, tmp_path, plan(), minutes=0)
