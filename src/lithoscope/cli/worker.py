@@ -118,8 +118,9 @@ def give_way() -> None:
     if hasattr(os, "nice"):
         with suppress(OSError):
             os.nice(10)
-    with suppress(OSError):
-        Path("/proc/self/autogroup").write_text("10", encoding="ascii")
+    if hasattr(os, "getsid") and os.getsid(0) == os.getpid():  # else it is somebody else's session, too
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text("10", encoding="ascii")
 
 
 def main() -> None:
