@@ -4,9 +4,9 @@ Of the numbers that describe a patch, much is a linear map of its pixels: ridge 
 embedding, turned into orthogonal directions of half of the channels, with a constant that keeps the normalisations close to
 linear. The other half is a workspace, which the last normalisation leaves out: the detail of the patch and, with position
 "conv", what lies around it. Each layer corrects what is left: its first matrix is random, its second one is found by ridge
-regression (random feature boosting, Zozoulenko et al. 2024). Which scan a patch is from is foretold likewise, as a short code,
-and the last layer's attention gives every token the mean code of all. A minute of work gives what gradients need hours for on
-a processor; gradients then go on from here.
+regression (random feature boosting, Zozoulenko et al. 2024). A minute of work gives what gradients need hours for on a
+processor; gradients then go on from here. Which scan a crop is from is left to them: foretold here as well, and told to every
+token, it changed from window to window and made what is read off the tokens worse.
 """
 
 import math
@@ -28,19 +28,15 @@ if TYPE_CHECKING:
 FAINT = 0.3
 """How strongly tokens carry what is only to be worked on, where 1 is how strongly they carry numbers."""
 
-CODES = 8
-"""At most so many channels tell the scan."""
-
 MIXED = 0.02
 """What attention adds at first, as a share of what it would."""
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How the channels are used: numbers, own detail, what lies around, the patch's code, the crop's code, in this order."""
+    """How the channels are used: numbers, own detail, what lies around, in this order."""
 
     hidden: int
-    codes: int
     pixels: int
 
     @property
@@ -49,19 +45,11 @@ class Room:
 
     @property
     def own(self) -> slice:
-        return slice(self.half, self.half + min(self.pixels, 3 * (self.half - 2 * self.codes) // 5))
+        return slice(self.half, self.half + min(self.pixels, 3 * self.half // 5))
 
     @property
     def around(self) -> slice:
-        return slice(self.own.stop, self.hidden - 2 * self.codes)
-
-    @property
-    def code(self) -> slice:
-        return slice(self.hidden - 2 * self.codes, self.hidden - self.codes)
-
-    @property
-    def told(self) -> slice:
-        return slice(self.hidden - self.codes, self.hidden)
+        return slice(self.own.stop, self.hidden)
 
 
 def directions(width: int, count: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -93,43 +81,35 @@ def whitening(rows: Tensor, floor: float = 1e-4) -> tuple[Tensor, Tensor]:
 
 
 def warm_start(
-    objective: "Foretold", crops: Crops, how: Augmentation, *, seed: int = 0, steps: int = 24, batch: int = 16, strength: float = 1e-3
+    objective: "Foretold", crops: Crops, how: Augmentation, *, seed: int = 0, steps: int = 40, batch: int = 16, strength: float = 1e-3
 ) -> None:
     """Teach the objective's network in closed form, on `steps` batches of crops; `batch` must not change what fits in memory."""
     network = objective.encoder
-    config, origins = network.config, objective.name_scan.out_features
-    seen, numbers, scans = _gathered(network, crops, how, seed, steps, batch)
-    codes = max(0, min(CODES, origins - 1, config.hidden // 16)) if objective.settings.origin else 0
-    room = Room(config.hidden, codes, config.patch**2)
-    code = torch.linalg.qr(torch.randn(origins, max(codes, 1), generator=torch.Generator().manual_seed(seed)))[0][:, :codes]
-    code = (code - code.mean(0)) / code.std(0).clamp_min(1e-6) if codes else code
-    aims = torch.cat([numbers, code[scans][:, None].expand(-1, numbers.shape[1], -1)], -1).flatten(0, 1)
+    config = network.config
+    seen, numbers = _gathered(network, crops, how, seed, steps, batch)
+    room, aims = Room(config.hidden, config.patch**2), numbers.flatten(0, 1)
     with torch.no_grad():
         ways = _embed(network, seen, aims, room, seed)
         x, far = torch.cat([network.embeddings(part) for part in torch.split(seen, batch)]), network.far(seen)
-        layers = cast("list[Layer]", network.encoder.layer)
-        for number, layer in enumerate(layers):
+        for number, layer in enumerate(cast("list[Layer]", network.encoder.layer)):
             layer.layer_scale1.lambda1.fill_(MIXED)  # type: ignore[operator]
-            if codes and number == len(layers) - 1:
-                _tell_all(layer, x, network.prefix, room)
             _settle(layer, x[:, network.prefix :], aims, ways, strength, seed + number)
             x = torch.cat([layer(part, None, far) for part in torch.split(x, batch)])
-        network.layernorm.weight[room.half : room.told.start] = 0
-        objective.describe.weight.copy_(ways[:NUMBERS])
+        network.layernorm.weight[room.half :] = 0
+        objective.describe.weight.copy_(ways)
         objective.describe.bias.zero_()
 
 
-def _gathered(network: Vit, crops: Crops, how: Augmentation, seed: int, steps: int, batch: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Crops as the network sees them, the numbers of their patches, and the scans they are from."""
-    seen, numbers, scans = [], [], []
+def _gathered(network: Vit, crops: Crops, how: Augmentation, seed: int, steps: int, batch: int) -> tuple[Tensor, Tensor]:
+    """Crops as the network sees them, and the numbers of their patches."""
+    seen, numbers = [], []
     for step in range(steps):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        crop, origins = crops.single(step * crops.pool.refresh, batch)
+        crop, _ = crops.single(step * crops.pool.refresh, batch)
         clean = toned(crop, generator, how)
         seen.append(network.normalised(degraded(clean, generator, how)))
         numbers.append(described(clean, network.config.patch))
-        scans.append(origins)
-    return torch.cat(seen), torch.cat(numbers), torch.cat(scans)
+    return torch.cat(seen), torch.cat(numbers)
 
 
 def _embed(network: Vit, seen: Tensor, aims: Tensor, room: Room, seed: int) -> Tensor:
@@ -143,12 +123,11 @@ def _embed(network: Vit, seen: Tensor, aims: Tensor, room: Room, seed: int) -> T
     detail = torch.cat([main, -main @ middle[:, None]], 1)
     told = torch.cat([guess, offset[:, None]], 1)
     numbers, constant = directions(room.half, NUMBERS, seed)
-    ways = torch.zeros(len(aims.T), config.hidden)
-    ways[:NUMBERS, : room.half] = numbers
-    ways[NUMBERS:, room.code] = torch.eye(room.codes)
+    ways = torch.zeros(NUMBERS, config.hidden)
+    ways[:, : room.half] = numbers
     made = ways.T @ told
     made[room.own] = FAINT * detail[: room.own.stop - room.own.start]
-    around = torch.cat([told[:NUMBERS], detail])[: room.around.stop - room.around.start]
+    around = torch.cat([told, detail])[: room.around.stop - room.around.start]
     made[room.around][: len(around)] = FAINT * around
     level = math.sqrt(max(config.hidden - 2 * NUMBERS, config.hidden / 2))
     same = torch.zeros(config.hidden)
@@ -165,20 +144,6 @@ def _embed(network: Vit, seen: Tensor, aims: Tensor, room: Room, seed: int) -> T
         conv.weight[room.around] = 1 / 8
         conv.weight[room.around, :, 1, 1] = -1
     return ways
-
-
-def _tell_all(layer: Layer, x: Tensor, prefix: int, room: Room) -> None:
-    """Have a layer's attention, even over all tokens, give each of them the mean code."""
-    parts = layer.attention.attention
-    for linear in (parts.query, parts.key, parts.value, layer.attention.output.dense):
-        nn.init.zeros_(linear.weight)
-        nn.init.zeros_(linear.bias)
-    mean = layer.norm1(x)[:, :, room.code].mean(1)
-    into = torch.arange(room.codes)
-    parts.value.weight[into, into + room.code.start] = 1 / mean.std(0).clamp_min(1e-3)
-    parts.value.bias[: room.codes] = -mean.mean(0) / mean.std(0).clamp_min(1e-3)
-    layer.attention.output.dense.weight[into + room.told.start, into] = 1
-    layer.layer_scale1.lambda1[room.told] = 1  # type: ignore[operator]
 
 
 def _settle(layer: Layer, tokens: Tensor, aims: Tensor, ways: Tensor, strength: float, seed: int) -> None:
