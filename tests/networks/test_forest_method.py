@@ -274,3 +274,18 @@ def test_strokes_count_alike_however_long_they_are(tmp_path):
     for id in (1, 2):
         own = truth[5] == id
         assert (shown[own] == id).mean() > 0.7
+
+
+def test_blocks_that_are_worked_on_at_once_share_the_cores(monkeypatch):
+    import os
+    from concurrent.futures import ThreadPoolExecutor
+
+    import torch
+
+    from lithoscope.labels.threads import share_cores
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    with ThreadPoolExecutor(1, initializer=share_cores, initargs=(("torch",), 2)) as pool:
+        assert pool.submit(torch.get_num_threads).result() == 2
+    with ThreadPoolExecutor(1, initializer=share_cores, initargs=(("torch",), 9)) as pool:
+        assert pool.submit(torch.get_num_threads).result() == 1

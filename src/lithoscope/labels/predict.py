@@ -19,6 +19,7 @@ from lithoscope.labels.budget import LEVELS, MEMORY, Allotment, Estimate, allot,
 from lithoscope.labels.grey_values import GreyValues
 from lithoscope.labels.kept_tokens import Nothing, cache_of, kept_tokens, timed
 from lithoscope.labels.result_writer import ResultWriter
+from lithoscope.labels.threads import share_cores
 from lithoscope.parameters import parameters, settings
 from lithoscope.record import RunRecord
 from lithoscope.segmenters import saving
@@ -252,7 +253,7 @@ def _run(work: BlockWork, writer: ResultWriter, share: Allotment, report: Report
             writer.write(part, labels[part.within(block).slices])
         return parts
 
-    with ThreadPoolExecutor(workers, thread_name_prefix="block") as pool:
+    with ThreadPoolExecutor(workers, "block", share_cores, (work.method.modules, workers)) as pool:
         running: set[Future[list[Box]]] = {pool.submit(one, block) for block in islice(waiting, workers)}
         try:
             report(Progress(len(writer.finished), len(todo), message))
