@@ -16,7 +16,7 @@ from lithoscope.job import Progress, Report, silent
 from lithoscope.retrieval.rotations import Codes, Rotation, power_of_two
 from lithoscope.retrieval.vectors import Floats
 
-_PIECE = 16_384
+_PIECE = 2_048
 _NEAREST = 16
 """How many second choices of each hash function are thought of."""
 
