@@ -1,7 +1,7 @@
 """The searching behind the Similar dock: a library kept in memory, asked in a thread. It knows no widget."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,9 +112,9 @@ class Finder(QObject):
         raw = {s: embedder.query(source, question.box, s, question.mask, question.planes) for s in recipe.scales}
         query = Query(raw, source.uuid, question.box)
         ready = prepared(memory, query)
-        answer = _found(memory, source, question, ready)
         axis = "zyx".index((question.planes or ("z",))[0])
         nearest = min(recipe.scales, key=lambda s: abs(s - 1))
+        answer = _weighed(memory, source, question, ready, raw[nearest])
         own = proposed(embedder, memory.library.preparation, source, question.box, ready[nearest], axis=axis, scale=nearest)
         part = None if question.mask is None or own is None or question.mask.shape != own.likeness.shape else question.mask
         return Answer(question, answer, ready, own=source.uuid, threshold=first_threshold(own, part), columns=tuple(memory.library.kinds))
@@ -171,6 +171,16 @@ def _found(memory: "Memory", source: "Source", question: Question, ready: Prepar
     vectors: Any = ready
     query = Query({}, source.uuid, question.box)
     return search(memory, query, question.k, rows=rows, more=question.more, less=question.less, vectors=vectors)
+
+
+def _weighed(memory: "Memory", source: "Source", question: Question, ready: Prepared, raw: dict[str, npt.NDArray[np.float32]]) -> "Found":
+    """What was found; by the gate of a double Siamese network where the library was embedded with one."""
+    from lithoscope.similarity.query import CANDIDATES, by_gate, double_of
+
+    double = double_of(memory)
+    if double is None:
+        return _found(memory, source, question, ready)
+    return by_gate(memory, _found(memory, source, replace(question, k=CANDIDATES), ready), raw, question.k, double)
 
 
 def question_box(scan_shape: Sequence[int], axis: int, index: int, ranges: Sequence[tuple[float, float]], depth: int) -> Box:
