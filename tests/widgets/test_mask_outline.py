@@ -33,7 +33,7 @@ def masked(opened, mask, tmp_path, qtbot):
     panel.edit.setText(str(tmp_path / "mask.npy"))
     panel.use_button.click()
     qtbot.waitUntil(lambda: isinstance(opened.scan and opened.scan.field_of_view, Mask), timeout=60_000)
-    return panel
+    yield panel
 
 
 def filled(drawn, shape, axes):

@@ -44,7 +44,7 @@ def rims(inside: npt.NDArray[np.bool_]) -> list[Vertices]:
     step = -(-max(inside.shape) // FINEST)
     framed = np.pad(inside[::step, ::step], 1).astype(np.float32)
     found = sorted(((rim - 1) * step + (step - 1) / 2 for rim in find_contours(framed, 0.5)), key=len, reverse=True)[:MOST_RIMS]
-    tolerance = 0.5 * step
+    tolerance = 0.25 * step
     while True:
         simple: list[Vertices] = [np.asarray(approximate_polygon(rim, tolerance), np.float64) for rim in found]
         if sum(map(len, simple)) <= MOST_POINTS or tolerance > max(inside.shape):
