@@ -33,7 +33,7 @@ def masked(opened, mask, tmp_path, qtbot):
     panel.edit.setText(str(tmp_path / "mask.npy"))
     panel.use_button.click()
     qtbot.waitUntil(lambda: isinstance(opened.scan and opened.scan.field_of_view, Mask), timeout=60_000)
-    yield panel
+    return dock
 
 
 def filled(drawn, shape, axes):
@@ -46,9 +46,10 @@ def filled(drawn, shape, axes):
 
 
 def test_a_mask_that_is_taken_into_use_is_outlined_on_every_plane(masked, opened, mask, qtbot):
-    outline: Outline = masked.outline
+    panel = masked.field
+    outline: Outline = panel.outline
     qtbot.waitUntil(lambda: outline.layer is not None and len(outline.layer.data) > 0, timeout=60_000)
-    assert masked.show_button.isChecked()
+    assert panel.show_button.isChecked()
     for axis, index in ((0, 3), (0, 20), (1, 12), (2, 10)):
         opened.viewer.dims.order = (axis, *(a for a in range(3) if a != axis))
         opened.viewer.dims.set_point(axis, index)
@@ -62,13 +63,13 @@ def test_a_mask_that_is_taken_into_use_is_outlined_on_every_plane(masked, opened
             )
 
         qtbot.waitUntil(shows, timeout=60_000)
-    masked.show_button.setChecked(False)
+    panel.show_button.setChecked(False)
     assert outline.layer is None
-    masked.show_button.setChecked(True)
+    panel.show_button.setChecked(True)
     qtbot.waitUntil(lambda: outline.layer is not None and len(outline.layer.data) > 0, timeout=60_000)
-    masked.edit_button.setChecked(True)
+    panel.edit_button.setChecked(True)
     qtbot.waitUntil(lambda: not isinstance(outline.shape, Mask) and outline.editing, timeout=60_000)
-    assert not masked.show_button.isChecked()
+    assert not panel.show_button.isChecked()
 
 
 def test_what_is_in_use_can_be_shown_whatever_its_shape(opened, qtbot):

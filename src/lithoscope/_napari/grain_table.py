@@ -40,7 +40,7 @@ class GrainModel(QAbstractTableModel):
             return None
         _, _, values, form = self._columns[index.column()]
         if role == Qt.ItemDataRole.DisplayRole:
-            return format(values[self.order[index.row()]].item(), form)
+            return format(values[self.order[index.row()]].item(), form).replace("e+0", "e").replace("e+", "e")
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         return None
@@ -67,7 +67,7 @@ def _columns(table: GrainTable) -> list[tuple[str, str, Any, str]]:
     return [
         ("grain", "The number of the grain in the result", np.arange(1, len(table) + 1), "d"),
         (f"⌀ {u}", f"Equivalent diameter: of the ball of the same volume, in {u}", table.diameter, ".4g"),
-        (f"{u}³", f"Volume in {u}³", table.volume, ".4g"),
+        (f"{u}³", f"Volume in {u}³", table.volume, ".3g"),
         ("spher.", "Sphericity: the surface of the ball of the same volume over its own, 1 for a ball", table.sphericity, ".2f"),
         ("touch", "How many other grains share a face with it", table.contacts, "d"),
         ("cut", cut, table.cut.astype(np.int64), "d"),

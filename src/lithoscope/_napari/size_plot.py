@@ -50,7 +50,7 @@ class SizePlot(pg.PlotWidget):
         edges = np.log10([bins[0]["from"], *(b["to"] for b in bins)])
         parts = np.array([b["volume_fraction"] if self._kind == "volume" else b["grains"] / len(self._table) for b in bins]) * 100
         fill = QColor(self._accent)
-        fill.setAlpha(150)
+        fill.setAlpha(200)
         plot.addItem(pg.BarGraphItem(x0=edges[:-1], x1=edges[1:], height=parts, brush=fill, pen=pg.mkPen(self._accent)))
         top = max(float(parts.max()), 1e-9)
         below = np.concatenate([[0.0], np.cumsum(parts)]) * top / 100

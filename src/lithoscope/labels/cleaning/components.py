@@ -32,7 +32,8 @@ class Part:
     """The components of one block. Entry 0 of each table is for voxels in none.
 
     `numbers` (z, y, x) are the block's own; `sizes` and `faces` are those of the whole components: voxels, and as bits the low and
-    high faces of the frame along z, y and x that it touches; `crossing` is the number of those that reach other blocks, else -1.
+    high faces of the frame along z, y and x that it touches (of slices that are not connected, along y and x alone); `crossing` is the
+    number of those that reach other blocks, else -1.
     """
 
     index: int
@@ -114,7 +115,7 @@ class Components:
         """Which faces of the frame each of a block's components touches within the block."""
         faces = np.zeros(len(found.keys), np.uint8)
         faces[found.bare] = OPEN
-        for axis in range(3):
+        for axis in range(int(self.flat), 3):
             for side, (a, b) in enumerate(((box.start, self.frame.start), (box.stop, self.frame.stop))):
                 if a[axis] == b[axis]:
                     there = np.zeros(len(faces), np.bool_)
