@@ -37,7 +37,7 @@ class Rotation:
     def __call__(self, vectors: Floats) -> Floats:
         """Vectors (n, width) turned, (n, dimensions); lengths stay."""
         count, dimensions = len(vectors), self.signs.shape[1]
-        turned = np.zeros((count, dimensions), np.float32)
+        turned: Floats = np.zeros((count, dimensions), np.float32)
         turned[:, : vectors.shape[1]] = vectors
         left = 1 << (dimensions.bit_length() - 1) // 2
         right = dimensions // left
