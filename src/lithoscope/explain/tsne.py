@@ -62,8 +62,7 @@ def affinities(vectors: Floats, perplexity: float, report: Report = silent) -> A
     one = csr_array((shares.ravel(), near.ravel(), np.arange(0, count * kept + 1, kept)), shape=(count, count))
     both = (one + one.T).tocsr()
     both.sort_indices()
-    both.data /= both.data.sum()
-    return both
+    return both / both.sum()
 
 
 def _neighbours(vectors: Floats, kept: int, report: Report) -> tuple[npt.NDArray[np.int64], Floats]:

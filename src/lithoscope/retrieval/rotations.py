@@ -37,7 +37,7 @@ class Rotation:
     def __call__(self, vectors: Floats) -> Floats:
         """Vectors (n, width) turned, (n, dimensions); lengths stay."""
         count, dimensions = len(vectors), self.signs.shape[1]
-        turned: Floats = np.zeros((count, dimensions), np.float32)
+        turned = np.zeros((count, dimensions), np.float32)
         turned[:, : vectors.shape[1]] = vectors
         left = 1 << (dimensions.bit_length() - 1) // 2
         right = dimensions // left
@@ -46,7 +46,8 @@ class Rotation:
             turned *= signs
             part = (turned.reshape(-1, right) @ hadamard(right)).reshape(count, left, right)
             other = part.transpose(0, 2, 1).reshape(-1, left) @ hadamard(left)
-            turned = other.reshape(count, right, left).transpose(0, 2, 1).reshape(count, dimensions) * np.float32(dimensions**-0.5)
+            turned = np.asarray(other.reshape(count, right, left).transpose(0, 2, 1).reshape(count, dimensions), np.float32)
+            turned *= np.float32(dimensions**-0.5)
         return turned
 
 
