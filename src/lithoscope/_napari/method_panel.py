@@ -87,7 +87,7 @@ class MethodPanel(QWidget):
         self.models.save.connect(self._on_save_model)
         session.painting.painted.connect(self._on_painted)
         session.images.changed.connect(self._on_image)
-        session.plane_changed.connect(self.update_preview)
+        session.plane_changed.connect(self._preview)
         session.results_changed.connect(self._on_results)
         session.classes_changed.connect(self.update_preview)
         self.method.setCurrentIndex(max(self.method.findData("otsu"), 0))
@@ -204,8 +204,12 @@ class MethodPanel(QWidget):
     # --- preview ------------------------------------------------------------------------------------------------------
 
     def update_preview(self, *_: Any) -> None:
-        """Ask for what the method says of the plane in view."""
+        """Say what is missing, and ask for what the method says of the plane in view."""
         self._check()
+        self._preview()
+
+    def _preview(self, *_: Any) -> None:
+        """Ask for what the method says of the plane in view. What is missing does not depend on the plane."""
         previewer, plane = self._previewer, self._session.plane()
         if previewer is None:
             return
