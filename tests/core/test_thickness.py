@@ -65,6 +65,19 @@ def test_spheres_larger_than_the_window_looked_at_first_are_found(monkeypatch):
     assert found[0].to_json(1.0)["cut_off"] > 0
 
 
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("apart", range(5, 15))
+def test_looking_farther_comes_to_an_end_whatever_the_radius(monkeypatch, apart):
+    labels = np.ones((9 * apart,) * 3, np.uint8)
+    labels[::apart, ::apart, ::apart] = 2
+    monkeypatch.setattr(module, "FIRST", 2.0)
+    middle = 4 * apart
+    core = module.Box((middle,) * 3, (middle + apart,) * 3)
+    seen = module._Seen(labels, None, module.Box.whole(labels.shape), (1.0, 1.0, 1.0))
+    across = 2 * (3 * (apart // 2) ** 2) ** 0.5
+    assert seen.diameters(core, [1]).max() == pytest.approx(across)
+
+
 def test_spheres_begin_within_the_field_of_view_alone():
     rng = np.random.default_rng(0)
     labels = rng.choice(np.array([1, 1, 1, 2], np.uint8), (8, 21, 21))
