@@ -66,16 +66,15 @@ def test_spheres_larger_than_the_window_looked_at_first_are_found(monkeypatch):
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("apart", range(5, 15))
-def test_looking_farther_comes_to_an_end_whatever_the_radius(monkeypatch, apart):
-    labels = np.ones((9 * apart,) * 3, np.uint8)
-    labels[::apart, ::apart, ::apart] = 2
-    monkeypatch.setattr(module, "FIRST", 2.0)
-    middle = 4 * apart
-    core = module.Box((middle,) * 3, (middle + apart,) * 3)
-    seen = module._Seen(labels, None, module.Box.whole(labels.shape), (1.0, 1.0, 1.0))
-    across = 2 * (3 * (apart // 2) ** 2) ** 0.5
-    assert seen.diameters(core, [1]).max() == pytest.approx(across)
+def test_looking_farther_comes_to_an_end_whatever_the_radius(tmp_path):
+    """In this block the radius is one that adding and taking away 2 makes smaller."""
+    from lithoscope.labels.results import open_result
+    from lithoscope.sample import simulate
+
+    scan = simulate(tmp_path / "rock.zarr", shape=(32, 200, 200), seed=3)
+    labels = np.asarray(open_result(scan, "truth").array[:])
+    seen = module._Seen(labels, scan.field_of_view, module.Box.whole(labels.shape), (1.0, 1.0, 1.0))
+    assert seen.diameters(module.Box((0, 0, 0), (32, 96, 96)), [2]).max() == pytest.approx(2 * 53**0.5)
 
 
 def test_spheres_begin_within_the_field_of_view_alone():
