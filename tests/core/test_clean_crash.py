@@ -86,9 +86,10 @@ def test_corrections_killed_half_way_are_undone_as_one(scan):
         assert np.array_equal(labels[...], painted)
 
 
+@pytest.mark.timeout(600)
 def test_corrections_killed_at_any_moment_are_whole_or_undone(scan):
     before, chance = open_result(scan, "a").array[...], random.Random(3)
-    for _ in range(4):
+    for _ in range(3):
         process, lines = started(scan, "correct"), chance.randrange(20, 230)
         for number, _line in enumerate(process.stdout):
             if number == lines:
