@@ -148,6 +148,13 @@ class ExplainOptions(QWidget):
         for blocker in blockers:
             blocker.unblock()
 
+    def choose_nothing(self) -> None:
+        """Show nothing that follows the plane in view, without saying that this has changed."""
+        blocker = QSignalBlocker(self.kind)
+        self.kind.setCurrentIndex(0)
+        blocker.unblock()
+        self._fit()
+
     def wish(self) -> Wish:
         """What the options say."""
         kind = self.kind.currentData()

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QSpinBox, QWidget
 from lithoscope._napari.background import Background, sentence
 from lithoscope._napari.explaining import Explaining
 from lithoscope._napari.look import Colours, button, column, main_button, row, text
+from lithoscope._napari.looking import look_across
 from lithoscope._napari.map_plot import MapPlot
 from lithoscope._napari.session import Session
 from lithoscope._napari.worker_client import Job
@@ -181,10 +182,7 @@ class MapPanel(QWidget):
             self._session.said.emit(f"this patch is of {name}; open it to go there", False)
             return
         z, y, x = (int(p) for p in found.points.places[number])
-        axis = int(found.points.axis[number])
-        dims = self._session.viewer.dims
-        if dims.ndisplay == 2 and (plane := self._session.plane()) is not None and plane.axis != axis:
-            dims.order = (*dims.order[:-3], *(dims.ndim - 3 + a for a in (axis, *(b for b in range(3) if b != axis))))
+        look_across(self._session.viewer, int(found.points.axis[number]))
         self._session.go_to((z, y, x))
         self._mark(np.array([number]))
 

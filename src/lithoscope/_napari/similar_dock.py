@@ -210,7 +210,7 @@ class SimilarDock(Dock):
         with self.session.telling():
             depth = recipe.edge(1.0, um if recipe.patch_um is not None else None) if recipe.patch else 1
             depth = 1 if scan.shape[0] == 1 or scan.separate_slices else depth
-            self._ask(Question(question_box(scan.shape, axis, index, ranges, depth), where=self.where.text()))
+            self._ask(Question(question_box(scan.shape, axis, index, ranges, depth), where=self.where.text(), axis=axis))
 
     def ask_token(self, axis: int, index: int, place: list[int]) -> None:
         """Ask for the token at a voxel."""
@@ -253,7 +253,7 @@ class SimilarDock(Dock):
         if self._answer is not None:
             q = self._answer.question
             more, less = (tuple(self._examples[key]) for key in ("more", "less"))
-            self._ask(Question(q.box, q.mask, q.planes, self.where.text(), q.k, more, less))
+            self._ask(Question(q.box, q.mask, q.planes, self.where.text(), q.k, more, less, q.axis))
 
     # --- answers ----------------------------------------------------------------------------------------------------
 
