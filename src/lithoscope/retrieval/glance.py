@@ -40,13 +40,12 @@ def glance(embedder: Embedder, source: Source, box: Box, axis: int, mask: npt.ND
         corner.append(starts[a])
     crop = Box((starts[0], starts[1], starts[2]), (stops[0], stops[1], stops[2]))
     grey = np.take(read(source.array, crop), 0, axis)
-    found = tokens.of_plane(grey, source.window)
-    shares = [
-        tokens.grid.weights(box.start[a] - c, box.stop[a] - c, n)
-        for a, c, n in zip(along, corner, found.shape[:2], strict=True)
-    ]  # fmt: skip
-    (r0, r1, rows), (c0, c1, columns) = shares
+    counts = [tokens.grid.count(n) for n in grey.shape]
+    (r0, r1, rows), (c0, c1, columns) = (
+        tokens.grid.weights(box.start[a] - c, box.stop[a] - c, n) for a, c, n in zip(along, corner, counts, strict=True)
+    )
+    found = tokens.of_plane(grey, source.window, wanted=((r0, r1), (c0, c1)))
     inner = np.ones((len(rows), len(columns)), np.float32) if part is None else part.astype(np.float32)
     weights = rows.T @ inner @ columns
-    vector: Floats = np.einsum("rc,rcd->d", weights, found[r0:r1, c0:c1]) / weights.sum()
+    vector: Floats = np.einsum("rc,rcd->d", weights, found) / weights.sum()
     return {f"{plane}_mean": vector}
