@@ -106,7 +106,7 @@ def test_components_by_blocks_are_those_of_the_whole(labels, edge, connectivity,
     assert np.array_equal(sizes, counts[expected])
     for axis in range(3):
         for side in (0, 1):
-            touching = np.isin(expected, np.take(expected, -side, axis)) & (expected > 0)
+            touching = np.isin(expected, np.take(expected, -side, axis)) & (expected > 0) & (not flat or axis > 0)
             assert np.array_equal(faces >> (2 * axis + side) & 1, touching)
     assert np.array_equal(np.flatnonzero(found.seen), np.unique(labels))
 

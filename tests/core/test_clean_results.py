@@ -180,7 +180,7 @@ def test_many_steps_take_no_more_room_than_one(scan):
     folders = []
 
     def report(progress):
-        folders.append(sum(1 for job in (scan.sidecar / "cache").iterdir() for _ in job.iterdir()))
+        folders.append(sum(1 for job in (scan.sidecar / "cache").iterdir() for place in job.iterdir() if place.is_dir()))
 
     clean(scan, "a", ["majority=1", "opening=1,class=1"] * 6, output="b", report=report)
     assert max(folders) <= 2

@@ -272,7 +272,9 @@ class MethodPanel(QWidget):
         problem = problem or self.runs.problem()
         self.runs.allow(not problem)
         fitted = self.taught.live.fitted if kind.live else None
-        if kind.needs_labels:
+        if kind.needs_labels and not problem and (known := self._estimates.known(self.name, self.form.values())):
+            self._on_estimate(known)  # at once, not a moment later: a line that changes twice moves everything beneath it twice
+        elif kind.needs_labels:
             self.runs.say(problem or self.taught.taught_by())
         else:
             mark_bad(self._beneath, False)

@@ -19,6 +19,7 @@ from lithoscope.labels import results
 from lithoscope.labels.budget import check_disk
 from lithoscope.labels.classes_file import known_classes
 from lithoscope.labels.clean import frame_of
+from lithoscope.labels.cleaned import cleanings
 from lithoscope.labels.cleaning.front import Front, Looked, Sliced
 from lithoscope.labels.cleaning.scratch import Scratch
 from lithoscope.labels.corrections import corrected
@@ -74,6 +75,7 @@ def separate(
                 "result": result,
                 "result_record": found.record.to_json(),
                 "corrected_voxels": source.changed_voxels,
+                "cleanings": cleanings(scan, result, source),
                 "shape": list(scan.shape),
                 "box": None if found.box == Box.whole(scan.shape) else found.box.to_json(),
                 "field_of_view": None if scan.field_of_view is None else scan.field_of_view.to_json(),

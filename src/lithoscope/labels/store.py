@@ -189,6 +189,16 @@ class LabelStore(EditableArray):
         """The number of the stroke that `undo` would take back; 0 when there is none."""
         return self._history.done[-1].id if self._history.done else 0
 
+    @property
+    def newest_bytes(self) -> int:
+        """How much that stroke takes; `undo` knows none of more than `MAX_STROKE`."""
+        return self._history.done[-1].bytes if self._history.done else 0
+
+    def stands(self, stroke: int) -> bool:
+        """Whether a stroke of this number was not undone."""
+        with self._lock:
+            return all(undone.id != stroke for undone in self._history.undone)
+
     def _step(self, kind: Kind) -> Box | None:
         with self._lock:
             self._check_writable()

@@ -32,7 +32,8 @@ class Part:
     """The components of one block. Entry 0 of each table is for voxels in none.
 
     `numbers` (z, y, x) are the block's own; `sizes` and `faces` are those of the whole components: voxels, and as bits the low and
-    high faces of the frame along z, y and x that it touches; `crossing` is the number of those that reach other blocks, else -1.
+    high faces of the frame along z, y and x that it touches (of slices that are not connected, along y and x alone); `crossing` is the
+    number of those that reach other blocks, else -1.
     """
 
     index: int
@@ -92,7 +93,7 @@ class Components:
         found = self._kept.get(index) or self._labelled(box)
         sizes, faces = found.sizes.copy(), self._touched(box, found)
         crossing = np.full(len(found.keys), -1, np.int64)
-        reaching = self._reaching(box, found.numbers)
+        reaching = self._reaching(box, found)
         whole = self._whole[self._first[index] : self._first[index] + len(reaching)]
         crossing[reaching] = whole
         sizes[reaching], faces[reaching] = self.sizes[whole], self.faces[whole]
@@ -114,21 +115,24 @@ class Components:
         """Which faces of the frame each of a block's components touches within the block."""
         faces = np.zeros(len(found.keys), np.uint8)
         faces[found.bare] = OPEN
-        for axis in range(3):
+        for axis in range(int(self.flat), 3):
             for side, (a, b) in enumerate(((box.start, self.frame.start), (box.stop, self.frame.stop))):
                 if a[axis] == b[axis]:
-                    faces[np.unique(np.take(found.numbers, -side, axis))] |= np.uint8(1 << (2 * axis + side))
+                    there = np.zeros(len(faces), np.bool_)
+                    there[np.take(found.numbers, -side, axis)] = True
+                    faces[there] |= np.uint8(1 << (2 * axis + side))
         faces[0] = 0
         return faces
 
-    def _reaching(self, box: Box, numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+    def _reaching(self, box: Box, found: "_Labelled") -> npt.NDArray[np.int64]:
         """The numbers of the components that touch a face which the block shares with another."""
-        found = [np.zeros(1, np.uint32)]
+        there = np.zeros(len(found.keys), np.bool_)
         for axis in range(int(self.flat), 3):
             for side, (a, b) in enumerate(((box.start, self.frame.start), (box.stop, self.frame.stop))):
                 if a[axis] != b[axis]:
-                    found.append(np.unique(np.take(numbers, -side, axis)))
-        return np.unique(np.concatenate(found))[1:].astype(np.int64)
+                    there[np.take(found.numbers, -side, axis)] = True
+        there[0] = False
+        return np.flatnonzero(there)
 
     def _join(self, report: Report, message: str) -> None:
         """Look at every block once, and join what meets."""
@@ -140,7 +144,7 @@ class Components:
             report(Progress(done, len(self.boxes), message))
             found = self._labelled(box)
             self.seen |= found.seen
-            reaching = self._reaching(box, found.numbers)
+            reaching = self._reaching(box, found)
             self._first.append(total)
             sizes.append(found.sizes[reaching])
             faces.append(self._touched(box, found)[reaching])
@@ -180,8 +184,11 @@ class _Labelled:
     def of(cls, labels: Labels, numbers: npt.NDArray[np.uint32], keys: Keys, count: int) -> "_Labelled":
         """What is known of components 1 … count; counted by runs of equal voxels, of which there are far fewer than voxels."""
         flat, named = labels.reshape(-1), numbers.reshape(-1)
-        starts = np.flatnonzero((flat[1:] != flat[:-1]) | (named[1:] != named[:-1])) + 1
-        starts = np.concatenate([np.zeros(1, starts.dtype), starts])
+        begins = np.empty(flat.size, np.bool_)
+        begins[:1] = True
+        np.not_equal(named[1:], named[:-1], out=begins[1:])
+        begins[1:] |= flat[1:] != flat[:-1]
+        starts = np.flatnonzero(begins)
         lengths = np.diff(starts, append=flat.size)
         flat, named = flat[starts], named[starts]
         table = np.zeros(count + 1, np.uint8)
