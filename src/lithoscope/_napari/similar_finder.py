@@ -118,10 +118,12 @@ class Finder(QObject):
 
         ready: Prepared | None = None if question.mask is not None else stored_query(memory, source.uuid, question.box)
         if ready is None:
-            seen = glance(self._opened(memory), source, question.box, question.axis, question.mask)
+            recipe = memory.library.recipe
+            plane = "zyx"[question.axis] if question.mask is not None or "zyx"[question.axis] in recipe.planes else recipe.planes[0]
+            seen = glance(self._opened(memory), source, question.box, "zyx".index(plane), question.mask)
             if seen is None:
                 return None
-            ready = prepared(memory, Query({memory.library.recipe.scales[0]: seen}, source.uuid, question.box))
+            ready = prepared(memory, Query({recipe.scales[0]: seen}, source.uuid, question.box))
         found = _found(memory, source, question, ready, quick=True)
         return Answer(question, found, ready, True, source.uuid, columns=tuple(memory.library.kinds))
 

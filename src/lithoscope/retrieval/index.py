@@ -131,7 +131,7 @@ def _faiss(kind: str, vectors: Floats, settings: IndexSettings, report: Report) 
         made.hnsw.efConstruction = settings.construction
         made.train(vectors[:: max(1, count // LEARNT)])
     else:
-        lists = settings.lists or max(1, min(int(4 * count**0.5), count // 40))
+        lists = settings.lists or max(1, min(int(count**0.5), count // 40))
         code = max(c for c in range(1, min(settings.code_bytes, width) + 1) if width % c == 0)
         bits = 8 if count >= 40 * 256 else 4
         made = faiss.IndexIVFPQ(faiss.IndexFlatIP(width), width, lists, code, bits, faiss.METRIC_INNER_PRODUCT)
