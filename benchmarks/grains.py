@@ -69,6 +69,16 @@ def theirs(labels: np.ndarray) -> np.ndarray:
     return watershed(-far, markers, mask=mask)
 
 
+def dusted(labels: np.ndarray, least: int = 50) -> np.ndarray:
+    """The labels without pieces of fewer voxels of either class, as everybody cleans before counting grains."""
+    import cc3d
+
+    for id in (1, 2):
+        mask = (labels == id).astype(np.uint8)
+        labels = np.where(mask.astype(bool) & (cc3d.dust(mask, threshold=least, connectivity=6) == 0), 3 - id, labels).astype(np.uint8)
+    return labels
+
+
 def scores(truth: np.ndarray, count: int, found: np.ndarray) -> tuple[float, float, float]:
     """The error of the count and of the mean diameter in percent, and the adjusted Rand index where both have a grain."""
     from sklearn.metrics import adjusted_rand_score
@@ -87,8 +97,8 @@ def table(edge: int) -> str:
     for title, radius, apart, noise in (
         *((f"one size, {name}", (9.0, 9.0), apart, 0) for name, apart in OVERLAP.items()),
         ("sizes 1 to 3, touching", (5.0, 15.0), 2.0, 0),
-        ("sizes 1 to 3, scanned with noise 10 and Otsu", (5.0, 15.0), 2.0, 10),
-        ("sizes 1 to 3, scanned with noise 25, a 3 × 3 × 3 median and Otsu", (5.0, 15.0), 2.0, 25),
+        ("sizes 1 to 3, scanned with noise 10, Otsu, islands below 50 removed", (5.0, 15.0), 2.0, 10),
+        ("sizes 1 to 3, scanned with noise 25, a median of 3 × 3 × 3, Otsu, islands below 50 removed", (5.0, 15.0), 2.0, 25),
     ):
         truth, count = pack(edge, radius, apart)
         labels = np.where(truth > 0, 1, 2).astype(np.uint8)
@@ -98,7 +108,7 @@ def table(edge: int) -> str:
             scanner = Scanner(psf=0.8, noise=noise, rings=0, cupping=0, circular=False)
             grey = scan_of(labels, {2: 60, 1: 150}, seed=1, scanner=scanner)
             grey = ndimage.median_filter(grey, 3) if noise > 20 else grey
-            labels = np.where(grey > threshold_otsu(grey), 1, 2).astype(np.uint8)
+            labels = dusted(np.where(grey > threshold_otsu(grey), 1, 2).astype(np.uint8))
         cells = [scores(truth, count, found) for found in (ours(labels), ours(labels, 2.0), theirs(labels))]
         lines.append(f"| {title} | {count} | " + " | ".join(f"{c:+.1f} %, {d:+.1f} %, {a:.3f}" for c, d, a in cells) + " |")
     return "\n".join(lines)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 ARRAYS = 3
 """How many copies of the labels lie on the disk at once, at most, beside the result that is read."""
+AT_ONCE = 36 << 20
+"""Up to so many voxels are looked at in one block."""
 LARGEST = MAX_STROKE - (32 << 20)
 """What corrections may take (bytes, packed) so that they can be undone as one."""
 
@@ -154,12 +156,18 @@ def _run(
         told = _told(report, f"step {number} of {len(steps)}, {step}")
         count = 0
         for action in meaning(step, place):
-            made, voxels = apply(action, labels, frame, edge, scratch, flat=place.flat, report=told)
+            blocks_of = together(frame, edge) if isinstance(action, Taking) else edge
+            made, voxels = apply(action, labels, frame, blocks_of, scratch, flat=place.flat, report=told)
             scratch.drop(labels)
             labels, count = made, count + voxels
         changed.append(count)
         place = replace(place, classes=classes_after(step, place.classes))
     return labels, changed
+
+
+def together(frame: Box, edge: Triple) -> Triple:
+    """The blocks in which components are found: all of a frame that is small enough, for what meets at faces costs time."""
+    return frame.stop if frame.size <= AT_ONCE else edge
 
 
 def apply(
@@ -169,8 +177,11 @@ def apply(
     target = scratch.array()
     if not isinstance(action, Taking):
         return target, _local(action, source, frame, edge, target, report)
-    components = Components(source, frame, edge, action.keys, connectivity=action.connectivity, flat=flat, report=report)
-    done = removal.remove(components, action.rule, target, to=action.to, report=report)
+    rule = action.rule
+    components = Components(
+        source, frame, edge, action.keys, connectivity=action.connectivity, flat=flat, measured=rule.measures, report=report
+    )
+    done = removal.remove(components, rule, target, to=action.to, report=report)
     del components
     if not done.pending:
         return target, done.changed

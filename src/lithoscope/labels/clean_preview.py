@@ -113,6 +113,10 @@ class _Whole(removal.Rule):
     rule: removal.Rule
     cut: int
 
+    @property
+    def measures(self) -> bool:
+        return self.rule.measures
+
     def removed(self, part: Part) -> removal.Chosen:
         chosen: removal.Chosen = self.rule.removed(part) & (part.faces & np.uint8(self.cut) == 0)
         return chosen

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lithoscope.job import Progress, Report, silent
-from lithoscope.labels.cleaning.front import Front, Looked
+from lithoscope.labels.cleaning.front import Front, Looked, Sliced
 from lithoscope.volume.blocks import Array3D, blocks, read
 from lithoscope.volume.box import Box, Triple
 
@@ -47,7 +47,10 @@ class Part:
 
 
 class Components:
-    """The components of `source` within `frame`; `connectivity` is 6, 18 or 26. `flat` never connects along z."""
+    """The components of `source` within `frame`; `connectivity` is 6, 18 or 26. `flat` never connects along z.
+
+    Where nobody asks for their sizes and keys, `measured=False` spares counting them: both are then 0 for all.
+    """
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class Components:
         *,
         connectivity: int = 6,
         flat: bool = False,
+        measured: bool = True,
         report: Report = silent,
         message: str = "finding components",
     ) -> None:
@@ -66,7 +70,7 @@ class Components:
         self.seen = np.zeros(256, np.bool_)
         """Which labels the source holds."""
         self.flat = flat
-        self._keys, self._connectivity = keys, connectivity
+        self._keys, self._connectivity, self._measured = keys, connectivity, measured
         self._first: list[int] = []
         self._kept: dict[int, _Labelled] = {}
         self._room = KEPT
@@ -109,7 +113,7 @@ class Components:
             odd = slice((box.start[0] + 1) % 2, None, 2)
             keys[odd][keys[odd] > 0] += 256
         numbers, count = cc3d.connected_components(keys, connectivity=self._connectivity, return_N=True, out_dtype=np.uint32)
-        return _Labelled.of(labels, numbers, self._keys, count)
+        return _Labelled.of(labels, numbers, self._keys, count) if self._measured else _Labelled.counted(labels, numbers, count)
 
     def _touched(self, box: Box, found: "_Labelled") -> npt.NDArray[np.uint8]:
         """Which faces of the frame each of a block's components touches within the block."""
@@ -152,7 +156,7 @@ class Components:
             known = np.zeros(len(found.keys), np.uint32)
             known[reaching] = np.arange(total + 1, total + 1 + len(reaching))
             total += len(reaching)
-            sides = [Looked(found.numbers, known), Looked(found.numbers, found.keys)]
+            sides: list[Sliced] = [Looked(found.numbers, known), _Keyed(found.labels, self._keys)]
             for (here, own), (there, other) in front.meet(box, sides, REACH[self._connectivity]):
                 same = (own == other) & (own > 0)
                 pairs.append(_distinct(here[same], there[same]))
@@ -181,6 +185,14 @@ class _Labelled:
     seen: npt.NDArray[np.bool_]
 
     @classmethod
+    def counted(cls, labels: Labels, numbers: npt.NDArray[np.uint32], count: int) -> "_Labelled":
+        """What is known of components 1 … count without counting their voxels."""
+        seen = np.zeros(256, np.bool_)
+        seen[_runs(labels.reshape(-1))[1]] = True
+        bare = np.unique(numbers[labels == 0]) if seen[0] else np.zeros(0, np.uint32)
+        return cls(labels, numbers, np.zeros(count + 1, np.uint8), np.zeros(count + 1, np.int64), bare, seen)
+
+    @classmethod
     def of(cls, labels: Labels, numbers: npt.NDArray[np.uint32], keys: Keys, count: int) -> "_Labelled":
         """What is known of components 1 … count; counted by runs of equal voxels, of which there are far fewer than voxels."""
         flat, named = labels.reshape(-1), numbers.reshape(-1)
@@ -202,6 +214,25 @@ class _Labelled:
     @property
     def nbytes(self) -> int:
         return self.labels.nbytes + self.numbers.nbytes + self.sizes.nbytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Keyed:
+    """A block of labels seen as keys: its planes are looked up when asked for."""
+
+    labels: Labels
+    keys: Keys
+
+    def __getitem__(self, key: Any, /) -> Labels:
+        return self.keys(np.ascontiguousarray(self.labels[key]))
+
+
+def _runs(flat: Labels) -> tuple[npt.NDArray[np.int64], Labels]:
+    """Where runs of equal labels begin, and which they are."""
+    begins = np.ones(flat.size, np.bool_)
+    np.not_equal(flat[1:], flat[:-1], out=begins[1:])
+    starts = np.flatnonzero(begins)
+    return starts, flat[starts]
 
 
 def _distinct(here: npt.NDArray[np.uint32], there: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
