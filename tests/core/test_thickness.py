@@ -65,6 +65,18 @@ def test_spheres_larger_than_the_window_looked_at_first_are_found(monkeypatch):
     assert found[0].to_json(1.0)["cut_off"] > 0
 
 
+@pytest.mark.timeout(120)
+def test_looking_farther_comes_to_an_end_whatever_the_radius(tmp_path):
+    """In this block the radius is one that adding and taking away 2 makes smaller."""
+    from lithoscope.labels.results import open_result
+    from lithoscope.sample import simulate
+
+    scan = simulate(tmp_path / "rock.zarr", shape=(32, 200, 200), seed=3)
+    labels = np.asarray(open_result(scan, "truth").array[:])
+    seen = module._Seen(labels, scan.field_of_view, module.Box.whole(labels.shape), (1.0, 1.0, 1.0))
+    assert seen.diameters(module.Box((0, 0, 0), (32, 96, 96)), [2]).max() == pytest.approx(2 * 53**0.5)
+
+
 def test_spheres_begin_within_the_field_of_view_alone():
     rng = np.random.default_rng(0)
     labels = rng.choice(np.array([1, 1, 1, 2], np.uint8), (8, 21, 21))

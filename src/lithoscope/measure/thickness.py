@@ -124,7 +124,7 @@ class _Seen:
             # A sphere whose centre is beyond the window has, on its way here, centres within it that are nearly as large.
             if needed <= radius - 2 * max(self.edges) or radius >= LARGEST or window == self.whole:
                 break
-            radius = min(LARGEST, needed + 2 * max(self.edges))
+            radius = min(LARGEST, needed + 3 * max(self.edges))
         spheres = largest_spheres(np.minimum(radii, LARGEST), place.start, place.stop, self.edges)
         return 2 * spheres[own]
 
