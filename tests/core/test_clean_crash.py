@@ -56,15 +56,6 @@ def killed(process):
     process.stdout.close()
 
 
-def until_written(place, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if place.exists() and place.stat().st_size > 100:
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"nothing was written to {place}")
-
-
 def test_corrections_killed_half_way_are_undone_as_one(scan):
     before = open_result(scan, "a").array[...]
     with corrected(scan, "a") as labels:
@@ -95,9 +86,10 @@ def test_corrections_killed_half_way_are_undone_as_one(scan):
         assert np.array_equal(labels[...], painted)
 
 
+@pytest.mark.timeout(600)
 def test_corrections_killed_at_any_moment_are_whole_or_undone(scan):
     before, chance = open_result(scan, "a").array[...], random.Random(3)
-    for _ in range(4):
+    for _ in range(3):
         process, lines = started(scan, "correct"), chance.randrange(20, 230)
         for number, _line in enumerate(process.stdout):
             if number == lines:
@@ -138,3 +130,19 @@ def test_cleanings_among_the_corrections_are_told_by_the_records_of_what_is_made
     with corrected(scan, "a") as labels:
         labels.undo()
         assert [done["steps"] for done in cleaned.cleanings(scan, "a", labels)] == [["islands=40"]]
+
+
+def test_a_cleaning_of_many_changes_is_written_once(scan, monkeypatch):
+    from lithoscope.labels import journal, store
+
+    monkeypatch.setattr(store, "_COMPACT_ABOVE", 2000)
+    rewritten = []
+    rewrite = journal.Journal.rewrite
+    monkeypatch.setattr(journal.Journal, "rewrite", lambda self, entries: rewritten.append(1) or rewrite(self, entries))
+    before = open_result(scan, "a").array[...]
+    assert clean_in_place(scan, "a", ["majority=1"]) > 0
+    assert not rewritten  # all of it can be undone, so that nothing would be gained
+    with corrected(scan, "a") as labels:
+        assert not np.array_equal(labels[...], before)
+        labels.undo()
+        assert np.array_equal(labels[...], before)

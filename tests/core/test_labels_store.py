@@ -127,7 +127,7 @@ class Painting(RuleBasedStateMachine):
 
     @rule()
     def compact(self):
-        with mock.patch.object(store, "_COMPACT_ABOVE", 0):
+        with mock.patch.multiple(store, _COMPACT_ABOVE=0, _COMPACT_TIMES=0):
             self.store.flush()
 
     @rule()

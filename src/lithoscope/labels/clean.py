@@ -126,10 +126,10 @@ def clean_in_place(scan: "Scan", result: str, steps: Sequence[str | Step], *, re
                     if changed.any():
                         labels.write(box, changed, new)
                         count += int(np.count_nonzero(changed))
+                        labels.flush()  # what waits for the disk is held in memory
                         if labels.store.newest_bytes > LARGEST:
                             raise ResourceError("so much would change that it could not be undone as one; clean into a new result")
             if count:
-                labels.flush()
                 note(scan, result, labels, [str(step) for step in todo], count)
         except BaseException:
             if count:

@@ -37,6 +37,11 @@ class History:
         self._bytes = 0
         self._too_large = 0
 
+    @property
+    def bytes(self) -> int:
+        """What all strokes take, those that were undone included."""
+        return self._bytes
+
     def add(self, stroke: int, change: Change) -> None:
         """Take up a change of the newest stroke; what was undone can no longer be redone."""
         self._bytes -= sum(s.bytes for s in self.undone)

@@ -24,6 +24,7 @@ _RETRY_SECONDS = 1.0
 _BATCH = 16
 _PIECE = 256
 _COMPACT_ABOVE = 128 << 20
+_COMPACT_TIMES = 2
 
 
 class LabelStore(EditableArray):
@@ -311,7 +312,8 @@ class LabelStore(EditableArray):
     def _finish_pass(self, *, mark: bool) -> None:
         with self._lock:
             clean = not self._pending and not self._chunks.dirty
-            entries = list(self._history.entries()) if clean and self._journal.length > _COMPACT_ABOVE else []
+            long = self._journal.length > max(_COMPACT_ABOVE, _COMPACT_TIMES * self._history.bytes)
+            entries = list(self._history.entries()) if clean and long else []
             last = self._history.last
         if entries:
             self._journal.rewrite(entries)
