@@ -3,9 +3,10 @@
     LITHOSCOPE_SHARED_DATA=FOLDER python benchmarks/methods.py --runs FOLDER [--only battery-1501] [--methods otsu,forest] [--seeds 3]
 
 Every run of (scan, method, seed) is kept in FOLDER as it ends and is not done again, so that the table can be made in pieces
-(`--minutes 10` begins nothing new after ten); `--table` only prints it. A seed is other strokes, the same for all methods, and the
-method's own seed. The truth of all voxels that nobody painted scores. Each run is `lithoscope compare` with one method, in a process of
-its own: seconds (and processor seconds) of learning and answering together, its start included in the latter; peak memory of it alone.
+(`--minutes 10` begins nothing new after ten); `--table` only prints it, `--write docs/comparing.md` puts it there. A seed is other
+strokes, the same for all methods, and the method's own seed. The truth of all voxels that nobody painted scores. Each run is
+`lithoscope compare` with one method, in a process of its own: seconds (and processor seconds) of learning and answering together, its
+start included in the latter; peak memory of it alone.
 
 The second table is of models taught on one scan and used on another, by `train` and `segment --model`.
 """
@@ -33,6 +34,7 @@ from methods_scans import DATA, made
 SCANS = ("battery-1", "battery-1501", "berea", "electrode", "phantom")
 METHODS = ("threshold", "otsu", "watershed", "kmeans", "fuzzy", "forest", "unet", "dino", "dino:head=cnn", "dino:tuning=lora")
 TRANSFERS = (("battery-1501", "battery-1"), ("battery-1", "battery-1501"), ("berea", "berea-other"))
+BEGIN, END = "<!-- table: methods -->", "<!-- end -->"
 TRANSFERRED = ("forest", "unet", "dino")
 
 
@@ -132,6 +134,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after so many")
     parser.add_argument("--no-transfer", action="store_true", help="leave the second table out")
+    parser.add_argument("--write", type=Path, help="also put the tables into this page, between its marks")
     parser.add_argument("--table", action="store_true", help="only print what is kept")
     given = parser.parse_args()
     source = Path(os.environ.get("LITHOSCOPE_SHARED_DATA", default))
@@ -156,7 +159,12 @@ def main() -> None:
             file = given.runs / "transferred" / f"{pair[0]} {pair[1]} {m} {seed}.json"
             about = {"taught": pair[0], "used": pair[1], "method": m, "seed": seed}
             kept(file, about, lambda folder, m=m, pair=pair, seed=seed: apart(moved, pair, m, seed, source, folder, report=silent))
-    print(table(read(given.runs, "compared"), read(given.runs, "transferred")))
+    found = table(read(given.runs, "compared"), read(given.runs, "transferred"))
+    print(found)
+    if given.write:
+        before, _, rest = given.write.read_text(encoding="utf-8").partition(BEGIN)
+        _, _, after = rest.partition(END)
+        given.write.write_text(f"{before}{BEGIN}\n{found.strip()}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

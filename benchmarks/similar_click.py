@@ -114,13 +114,14 @@ def measure(quick: bool) -> list[Row]:
     rows = []
     with tempfile.TemporaryDirectory() as other:
         simulate(Path(other) / "rock.zarr", shape=(64, 128, 128), seed=0)
-        with Pulse() as pulse, PeakMemory() as memory:
-            start = time.perf_counter()
-            dock.load(str(place))
-            spin(lambda: dock.finder.memory is not None)
-            spent = time.perf_counter() - start
-        said = f"reading took {spent:.1f} s and {memory.peak / 1e9:.1f} GB"
-        rows.append(bound("the window while a library is read: longest wait", max(pulse.waits), 100, "ms", said))
+        for words in ("the first, when the libraries that it needs are loaded", "another one"):
+            with Pulse() as pulse, PeakMemory() as memory:
+                start = time.perf_counter()
+                dock.load(str(place))
+                spin(lambda: dock.finder.memory is not None)
+                spent = time.perf_counter() - start
+            said = f"reading took {spent:.1f} s and {memory.peak / 1e9:.1f} GB"
+            rows.append(bound(f"the window while a library is read, {words}: longest wait", max(pulse.waits), 100, "ms", said))
         for words, scan in (("that the library has", folder / "soil.zarr"), ("that it has not", Path(other) / "rock.zarr")):
             session.open(scan)
             spin(lambda scan=scan: session.scan is not None and session.scan.path == scan)

@@ -74,6 +74,7 @@ def picture(window, qtbot):
     return take
 
 
+@pytest.mark.timeout(1200)
 def test_the_tutorial_goes_as_it_is_told(window, picture, qtbot):
     from lithoscope._napari.measure_dock import MeasureDock
     from lithoscope._napari.scan_dock import ScanDock

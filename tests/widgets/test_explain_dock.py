@@ -291,10 +291,12 @@ def test_a_map_is_drawn_by_the_worker_with_the_settings_chosen(dock, monkeypatch
     monkeypatch.setattr(dock.session, "run", lambda *words: ran.append(words))
     dock.explaining.show(Wish(backbone="fake"))
     dock.map.count.setValue(500)
+    dock.map.samples.setChecked(True)
     dock.map.draw_button.click()
     command, arguments, title, _ = ran[0]
     assert (command, title) == ("explain", "map of steps")
     assert arguments["count"] == 500
+    assert arguments["samples"]
     assert arguments["method"] == "tsne"
     assert arguments["backbone"] == "fake"
 

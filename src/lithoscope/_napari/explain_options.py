@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QListWidget,
     QListWidgetItem,
+    QSizePolicy,
     QSpinBox,
     QWidget,
 )
@@ -30,6 +31,7 @@ class ExplainOptions(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.kind = _combo("What is shown", "What is laid over the plane in view")
+        self.kind.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         for name, title in KINDS:
             self.kind.addItem(title, name)
         self.backbone = _combo("Backbone", "The network that is asked")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QSpinBox, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QSpinBox, QWidget
 
 from lithoscope._napari.background import Background, sentence
 from lithoscope._napari.explaining import Explaining
@@ -42,6 +42,9 @@ class MapPanel(QWidget):
         self.count.setSuffix(" patches")
         self.count.setAccessibleName("Number of patches")
         self.result = _small("Result that tells the classes", "The class of a patch is what most of its voxels are in this result")
+        self.samples = QCheckBox("squares")
+        self.samples.setToolTip("Squares of 12 × 12 tokens, taken together as samples, instead of single patches")
+        self.samples.setAccessibleName("Squares of 12 × 12 tokens instead of single patches")
         self.colour = _small("Colour the points by", "What the colours of the points say")
         self.draw_button = main_button("Draw the map")
         self.beneath = text(muted=True)
@@ -62,7 +65,7 @@ class MapPanel(QWidget):
             column(
                 text("Map of patches", bold=True),
                 row(self.method, self.count, 1),
-                row(text("Classes of", muted=True, wrap=False), self.result, 1),
+                row(text("Classes of", muted=True, wrap=False), self.result, self.samples, 1),
                 self.draw_button,
                 self.beneath,
                 self._shown,
@@ -127,7 +130,8 @@ class MapPanel(QWidget):
         arguments = {
             "scans": [str(scan.path)], "out": str(folder / f"map-{self.method.currentData()}-{axis}.svg"), "kind": "embedding",
             "backbone": self._explaining.wish.backbone, "result": [result] if result else None, "plane": axis,
-            "method": self.method.currentData(), "count": self.count.value(), "image": self._session.images.chosen, "overwrite": True,
+            "method": self.method.currentData(), "count": self.count.value(), "samples": self.samples.isChecked(),
+            "image": self._session.images.chosen, "overwrite": True,
         }  # fmt: skip
         self._session.run("explain", arguments, f"map of {scan.name}", self._on_job)
 

@@ -219,7 +219,7 @@ class SimilarDock(Dock):
             return
         self.marks.pick("")
         box = question_box(scan.shape, axis, index, [(p - 1.0, p + 1.0) for p in place], 1)
-        self._ask(Question(box, np.ones(box.shape, bool), planes=("zyx"[axis],), where=self.where.text()))
+        self._ask(Question(box, np.ones(box.shape, bool), planes=("zyx"[axis],), where=self.where.text(), axis=axis))
 
     def ask_stroke(self) -> None:
         """Ask for what is painted with the chosen class on the plane in view."""
@@ -238,7 +238,7 @@ class SimilarDock(Dock):
         low, high = [int(s[0]) for s in spans], [int(s[-1]) + 1 for s in spans]
         inner = Box((low[0], low[1], low[2]), (high[0], high[1], high[2])).shift(whole.start)
         mask = painted[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-        self._ask(Question(inner, mask, planes=("zyx"[plane.axis],), where=self.where.text()))
+        self._ask(Question(inner, mask, planes=("zyx"[plane.axis],), where=self.where.text(), axis=plane.axis))
 
     def _ask(self, question: Question) -> None:
         if not question.more and not question.less:

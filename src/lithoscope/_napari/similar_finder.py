@@ -113,21 +113,16 @@ class Finder(QObject):
     def _glanced(self, memory: "Memory", source: "Source", question: Question) -> Answer | None:
         """A first answer; None where the whole one is as quick."""
         from lithoscope.retrieval.asking import stored_query
+        from lithoscope.retrieval.glance import glance
         from lithoscope.retrieval.search import Query, prepared
 
-        recipe = memory.library.recipe
         ready: Prepared | None = None if question.mask is not None else stored_query(memory, source.uuid, question.box)
         if ready is None:
-            plane = "zyx"[question.axis]
-            if (
-                question.planes is not None
-                or plane not in recipe.planes
-                or len(recipe.planes) == 1
-                or len(recipe.scales) > 1
-                or source.flat
-            ):
+            recipe = memory.library.recipe
+            plane = "zyx"[question.axis] if question.mask is not None or "zyx"[question.axis] in recipe.planes else recipe.planes[0]
+            seen = glance(self._opened(memory), source, question.box, "zyx".index(plane), question.mask)
+            if seen is None:
                 return None
-            seen = self._opened(memory).query(source, question.box, recipe.scales[0], question.mask, (plane,))
             ready = prepared(memory, Query({recipe.scales[0]: seen}, source.uuid, question.box))
         found = _found(memory, source, question, ready, quick=True)
         return Answer(question, found, ready, True, source.uuid, columns=tuple(memory.library.kinds))

@@ -166,7 +166,7 @@ def comparison_table(found: Json, classes: ClassTable) -> str:
                 score(m.get("mean_boundary_f1")),
                 f"{m['seconds']:.1f}",
                 megabytes(m["peak_bytes"]) + gpu,
-                "strokes" if m["needs_labels"] else "grey values",
+                "strokes" if m["needs_labels"] or m["name"] == "threshold" else "grey values",
             ]
         )
     made = table(head, rows, best=0) if rows else ""

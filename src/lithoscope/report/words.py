@@ -82,7 +82,9 @@ def made(name: str, record: RunRecord) -> str:
     found = [f"{key}: {_said(value)}" for key, value in record.learnt.items() if key in ("thresholds", "centres")]
     tail = f"; {', '.join(found)}" if found else ""
     image = record.source.get("image")
-    return f"{words}{f', on the filtered image {image}' if image else ''}{tail}."
+    taught = [key for key in record.inputs if key.startswith("strokes on ")]
+    by = f", taught by {' and '.join(taught)}" if taught and (kind is None or kind.needs_labels) else ""
+    return f"{words}{f', on the filtered image {image}' if image else ''}{by}{tail}."
 
 
 def _compared(comparison: Mapping[str, Any]) -> list[str]:
