@@ -1,124 +1,170 @@
-"""The product's own table of the methods: battery, simulated Berea and electrode, and the phantom, with strokes on one slice.
+"""The product's own table of the methods: two batteries, simulated Berea and electrode, and the phantom, taught by strokes on one slice.
 
-    LITHOSCOPE_SHARED_DATA=FOLDER python benchmarks/methods.py [--only battery-1501] [--methods otsu,forest] [--seeds 3] [--html FOLDER]
+    LITHOSCOPE_SHARED_DATA=FOLDER python benchmarks/methods.py --runs FOLDER [--only battery-1501] [--methods otsu,forest] [--seeds 3]
 
-Strokes are those of a brush that stays inside the phases, about 600 voxels a class on the first slice; the truth of all other
-voxels scores. `lithoscope compare SCAN --truth truth --seeds 3` makes the same table of any scan.
+Every run of (scan, method, seed) is kept in FOLDER as it ends and is not done again, so that the table can be made in pieces
+(`--minutes 10` begins nothing new after ten); `--table` only prints it, `--write docs/comparing.md` puts it there. A seed is other
+strokes, the same for all methods, and the method's own seed. The truth of all voxels that nobody painted scores. Each run is
+`lithoscope compare` with one method, in a process of its own: seconds (and processor seconds) of learning and answering together, its
+start included in the latter; peak memory of it alone.
+
+The second table is of models taught on one scan and used on another, by `train` and `segment --model`.
 """
 
 import argparse
-import io
 import json
 import os
+import resource
 import tempfile
-import zipfile
-from collections.abc import Callable
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import tifffile
 
-from lithoscope.classes import ClassTable
+from lithoscope.cli.commands.learning import train
+from lithoscope.cli.commands.results import measure
+from lithoscope.cli.commands.segmenting import segment
 from lithoscope.compare import compare
-from lithoscope.labels.imports import import_labels
-from lithoscope.labels.strokes import strokes
-from lithoscope.report import report_page
-from lithoscope.volume.box import Box
-from lithoscope.volume.convert import import_scan
-from lithoscope.volume.scan import Scan
-from lithoscope.volume.simulate import Scanner, scan_of
-from painted import strokes as brushed
+from lithoscope.compare.apart import apart
+from lithoscope.errors import LithoscopeError
+from lithoscope.job import Report, silent
+from methods_scans import DATA, made
 
-Pair = tuple[np.ndarray, np.ndarray]
-PIXELS = 600
-
-
-def _battery(folder: Path, numbers: tuple[int, ...]) -> Pair:
-    place = folder / "labelled" / "battery"
-    grey, truth = ([tifffile.imread(place / f"raw_{n}{end}.tif") for n in numbers] for end in ("", "_label"))
-    return np.stack(grey), np.stack(truth) + 1
+SCANS = ("battery-1", "battery-1501", "berea", "electrode", "phantom")
+METHODS = ("threshold", "otsu", "watershed", "kmeans", "fuzzy", "forest", "unet", "dino", "dino:head=cnn", "dino:tuning=lora")
+TRANSFERS = (("battery-1501", "battery-1"), ("battery-1", "battery-1501"), ("berea", "berea-other"))
+BEGIN, END = "<!-- table: methods -->", "<!-- end -->"
+TRANSFERRED = ("forest", "unet", "dino")
 
 
-def _berea(folder: Path) -> Pair:
-    with zipfile.ZipFile(folder / "geometry" / "berea_400.zip") as archive:
-        rock = tifffile.imread(io.BytesIO(archive.read("berea.tif")))[150:250, 72:328, 72:328]
-    scan = scan_of(rock, {0: 80.0, 255: 160.0}, scanner=Scanner(noise=30, rings=0, cupping=0, circular=False))
-    return scan, np.where(rock == 0, 1, 2)
+def one(name: str, method: str, seed: int, source: Path, folder: Path) -> dict[str, Any]:
+    """One run: what `compare` says of it."""
+    scan = made(name, seed, source, folder)
+    line = compare(scan, truth="truth", methods=[method], seeds=[seed], name="table", overwrite=True)["methods"][0]
+    keys = ("mean_iou", "iou", "mean_boundary_f1", "seconds", "fit_seconds", "peak_bytes", "gpu_peak_bytes", "class_map", "settings")
+    return {"shape": scan.shape, **{k: line.get(k) for k in keys}, "why_not": line.get("missing") or line.get("error")}
 
 
-def _electrode(folder: Path) -> Pair:
-    rock = tifffile.imread(folder / "geometry" / "electrode.tiff")[:64]
-    scan = scan_of(rock, {0: 60.0, 85: 110.0, 170: 160.0}, scanner=Scanner(noise=30, rings=0, cupping=0, circular=False))
-    return scan, rock // 85 + 1
+def moved(pair: tuple[str, str], method: str, seed: int, source: Path, folder: Path, *, report: Report = silent) -> dict[str, Any]:
+    """A model taught on the one scan, and its score on the other."""
+    first, other = (made(name, seed, source, folder) for name in pair)
+    start = time.perf_counter()
+    train([str(first.path)], method=method, model=str(folder / "model"), seed=seed, report=report)
+    segment([str(other.path)], model=str(folder / "model"), output="moved", seed=seed, report=report)
+    seconds = time.perf_counter() - start
+    scores = measure(str(other.path), "moved", truth="truth", report=report)
+    return {"shape": other.shape, "mean_iou": scores["mean_iou"], "iou": scores["iou"], "seconds": seconds, "peak_bytes": None}
 
 
-def _phantom(folder: Path) -> Pair:
-    place = folder / "labelled" / "phantom"
-    exact = tifffile.imread(place / "phantom_gt.tif")
-    return tifffile.imread(place / "phantom_recfbp.tif"), np.digitize(exact, [0.1, 0.25, 0.6]) + 1
+def kept(file: Path, about: dict[str, Any], work: Any) -> None:
+    """Do a run and keep it, unless it is kept already; with processor seconds, and how busy the machine was."""
+    if file.exists():
+        return
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            found = work(Path(folder))
+        except LithoscopeError as error:
+            found = {"mean_iou": None, "why_not": str(error)}
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    found["processor_seconds"] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps({**about, "load": os.getloadavg()[1], **found}, indent=1), encoding="utf-8")
+    partial.replace(file)
+    print(file.stem, found["mean_iou"], found.get("why_not") or "", flush=True)
 
 
-DATA: dict[str, tuple[Callable[[Path], Pair], bool]] = {
-    "battery-1": (lambda folder: _battery(folder, (1, 200, 400)), True),
-    "battery-1501": (lambda folder: _battery(folder, (1501, 1502, 1503, 1504)), True),
-    "berea": (_berea, False),
-    "electrode": (_electrode, False),
-    "phantom": (_phantom, True),
-}
-"""How each scan and its truth are made, and whether its slices are apart."""
+def table(runs: list[dict[str, Any]], transfers: list[dict[str, Any]]) -> str:
+    """Both tables, of what is kept."""
+    lines = []
+    for name in dict.fromkeys(r["scan"] for r in runs):
+        own = [r for r in runs if r["scan"] == name]
+        ids = sorted({int(i) for r in own for i in r.get("iou") or {} if r["mean_iou"] is not None})
+        size = " × ".join(map(str, next((r["shape"] for r in own if r.get("shape")), ())))
+        lines += ["", f"### {name}, {size}", "", f"| method | seeds | mean IoU | {' | '.join(f'class {i}' for i in ids)} "]
+        lines[-1] += "| seconds | processor, s | peak, MB |"
+        lines.append("|---|" + "---|" * (len(ids) + 5))
+        lines += [row(m, [r for r in own if r["method"] == m], ids) for m in METHODS if any(r["method"] == m for r in own)]
+    if transfers:
+        lines += [
+            "",
+            "### Taught on one scan, used on another",
+            "",
+            "| taught on | used on | method | seeds | mean IoU |",
+            "|---|---|---|---|---|",
+        ]
+    for pair in dict.fromkeys((r["taught"], r["used"]) for r in transfers):
+        for method in TRANSFERRED:
+            scores = [r["mean_iou"] for r in transfers if (r["taught"], r["used"], r["method"]) == (*pair, method)]
+            scores = [s for s in scores if s is not None]
+            if scores:
+                lines.append(f"| {pair[0]} | {pair[1]} | {method} | {len(scores)} | {spread(scores)} |")
+    return "\n".join(lines)
 
 
-def made(name: str, source: Path, folder: Path) -> Scan:
-    """The scan with its truth as the result "truth" and strokes on its first slice (the middle one of a volume)."""
-    read, apart = DATA[name]
-    grey, truth = read(source)
-    truth = truth.astype(np.uint8)
-    np.save(folder / f"{name}.npy", grey)
-    np.save(folder / f"{name}-truth.npy", truth)
-    scan = import_scan(folder / f"{name}.npy", folder / f"{name}.zarr", separate_slices=apart, field_of_view="none")
-    ids = {int(i): int(i) for i in np.unique(truth)}
-    import_labels(scan, folder / f"{name}-truth.npy", "truth", kind="truth", value_map=ids)
-    z = 0 if apart else len(truth) // 2
-    painted = brushed(truth[z], PIXELS, 0)[None]
-    with strokes(scan) as store:
-        store.write(Box((z, 0, 0), (z + 1, *scan.shape[1:])), painted > 0, painted)
-        store.flush()
-    return scan
+def row(method: str, own: list[dict[str, Any]], ids: list[int]) -> str:
+    """One line: means over the seeds, the score with its standard deviation, and the most memory."""
+    done = [r for r in own if r["mean_iou"] is not None]
+    if not done:
+        return f"| {method} | 0 | {own[0].get('why_not')} |" + " |" * (len(ids) + 3)
+    classes = " | ".join(f"{np.mean([r['iou'].get(str(i)) or 0.0 for r in done]):.3f}" for i in ids)
+    seconds, processor = (np.mean([r[key] for r in done]) for key in ("seconds", "processor_seconds"))
+    peak = max(r["peak_bytes"] for r in done) / 1e6
+    score = spread([r["mean_iou"] for r in done])
+    return f"| {method} | {len(done)} | {score} | {classes} | {seconds:.1f} | {processor:.1f} | {peak:.0f} |"
+
+
+def spread(scores: list[float]) -> str:
+    """The mean, and the standard deviation where there is one."""
+    return f"{np.mean(scores):.3f}" + (f" ± {np.std(scores, ddof=1):.3f}" if len(scores) > 1 else "")
+
+
+def read(folder: Path, kind: str) -> list[dict[str, Any]]:
+    """Every run of a kind that is kept."""
+    return [json.loads(file.read_text(encoding="utf-8")) for file in sorted((folder / kind).glob("*.json"))]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
-    parser.add_argument("--only", default=",".join(DATA))
-    parser.add_argument("--methods")
+    parser.add_argument("--runs", type=Path, required=True, help="where runs are kept")
+    parser.add_argument("--only", default=",".join(SCANS))
+    parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--html", type=Path)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after so many")
+    parser.add_argument("--no-transfer", action="store_true", help="leave the second table out")
+    parser.add_argument("--write", type=Path, help="also put the tables into this page, between its marks")
+    parser.add_argument("--table", action="store_true", help="only print what is kept")
     given = parser.parse_args()
     source = Path(os.environ.get("LITHOSCOPE_SHARED_DATA", default))
-    found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name in given.only.split(","):
-            scan = made(name, source, Path(folder))
-            methods = given.methods.split(",") if given.methods else None
-            answer = compare(scan, truth="truth", methods=methods, seeds=range(given.seeds))
-            found[name] = answer["methods"]
-            classes = ClassTable.from_json(answer["classes"])
-            print(f"\n### {name}, {' × '.join(map(str, scan.shape))}\n")
-            print("| method | mean IoU | " + " | ".join(c.name for c in classes) + " | seconds | peak MB |")
-            print("|---|" + "---|" * (len(classes) + 3))
-            for line in answer["methods"]:
-                if line["mean_iou"] is None:
-                    print(f"| {line['name']} | {line.get('missing') or line.get('error')} |" + " |" * (len(classes) + 2))
-                    continue
-                cells = " | ".join(f"{line['iou'].get(str(c.id)) or 0:.3f}" for c in classes)
-                spread = "" if line["mean_iou_sd"] is None else f" ± {line['mean_iou_sd']:.3f}"
-                score = f"{line['mean_iou']:.3f}{spread}"
-                print(f"| {line['name']} | {score} | {cells} | {line['seconds']:.1f} | {line['peak_bytes'] / 1e6:.0f} |", flush=True)
-            if given.html is not None:
-                report_page(scan, [], given.html / f"{name}.html", comparison="comparison", overwrite=True)
-    if given.json is not None:
-        given.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    until = time.monotonic() + 60 * given.minutes
+    for kind in ("compared", "transferred"):
+        (given.runs / kind).mkdir(parents=True, exist_ok=True)
+    methods, scans = given.methods.split(","), given.only.split(",")
+    assert set(scans) <= set(DATA), f"the scans are {', '.join(SCANS)}"
+    todo = [] if given.table else [(m, name, seed) for m in methods for name in scans for seed in range(given.seeds)]
+    for m, name, seed in todo:
+        if time.monotonic() < until:
+            file = given.runs / "compared" / f"{name} {m.replace(':', ' ')} {seed}.json"
+            about = {"scan": name, "method": m, "seed": seed}
+            kept(file, about, lambda folder, m=m, name=name, seed=seed: one(name, m, seed, source, folder))
+    pairs = (
+        []
+        if given.table or given.no_transfer
+        else [(m, p, s) for m in TRANSFERRED if m in methods for p in TRANSFERS for s in range(given.seeds)]
+    )
+    for m, pair, seed in pairs:
+        if time.monotonic() < until:
+            file = given.runs / "transferred" / f"{pair[0]} {pair[1]} {m} {seed}.json"
+            about = {"taught": pair[0], "used": pair[1], "method": m, "seed": seed}
+            kept(file, about, lambda folder, m=m, pair=pair, seed=seed: apart(moved, pair, m, seed, source, folder, report=silent))
+    found = table(read(given.runs, "compared"), read(given.runs, "transferred"))
+    print(found)
+    if given.write:
+        before, _, rest = given.write.read_text(encoding="utf-8").partition(BEGIN)
+        _, _, after = rest.partition(END)
+        given.write.write_text(f"{before}{BEGIN}\n{found.strip()}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

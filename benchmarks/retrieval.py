@@ -24,11 +24,8 @@ JITTER = 0.25
 QUERIES = 100
 
 
-def embeddings(folder: Path) -> np.ndarray:
-    """The vectors (n, 384) of patches of four shared scans."""
-    kept = folder / "vectors.npy"
-    if kept.exists():
-        return np.load(kept)
+def imported(folder: Path) -> list[Path]:
+    """Four shared scans, imported into a folder."""
     data = Path(os.environ["LITHOSCOPE_SHARED_DATA"]) / "volumes"
     folder.mkdir(parents=True, exist_ok=True)
     sources = {
@@ -40,7 +37,15 @@ def embeddings(folder: Path) -> np.ndarray:
     for name, (source, how) in sources.items():
         if not (folder / f"{name}.zarr").exists():
             import_scan(source, folder / f"{name}.zarr", **how)
-    add(str(folder / "lib"), [folder / f"{name}.zarr" for name in sources], planes=("z", "y"))
+    return [folder / f"{name}.zarr" for name in sources]
+
+
+def embeddings(folder: Path) -> np.ndarray:
+    """The vectors (n, 384) of patches of four shared scans."""
+    kept = folder / "vectors.npy"
+    if kept.exists():
+        return np.load(kept)
+    add(str(folder / "lib"), imported(folder), planes=("z", "y"))
     made = joined(Memory.load(Library.open(folder / "lib")))
     np.save(kept, made)
     return made

@@ -1,6 +1,8 @@
 """Do patches find their own kind? Precision at 10 of patches of soil, sand, cement, bone and battery, by kind and on average, with the
 shipped backbone, the same network untaught, and plain pixels. No patch finds itself or one that touches it.
 
+And do slices find their own sample? p@n_k over the nine rock slices, of which five have another slice of their sample.
+
     LITHOSCOPE_SHARED_DATA=… python benchmarks/retrieval_kinds.py [--json results.json]
 """
 
@@ -16,8 +18,12 @@ from lithoscope.features.backbones import SHIPPED, Backbone, open_backbone, weig
 from lithoscope.features.token_grid import windowed
 from lithoscope.features.vit import Vit
 from lithoscope.retrieval.embed import Embedder
+from lithoscope.retrieval.images import images_in, labels_of
+from lithoscope.retrieval.metadata import Metadata
 from lithoscope.retrieval.patches import Cubes
 from lithoscope.retrieval.recipe import Recipe
+from lithoscope.retrieval.whole_images import by_backbone, by_pixels
+from lithoscope.scores.retrieval import p_at_nk
 
 EDGE = 112
 DEEP = 64
@@ -84,11 +90,25 @@ def precision(vectors: np.ndarray, kinds: np.ndarray, touching: np.ndarray) -> d
     return {**each, "mean": float(np.mean(list(each.values())))}
 
 
+def same_sample(data: Path, networks: dict[str, Backbone]) -> dict[str, float]:
+    """p@n_k of the nine rock slices by features, and by chance."""
+    images = images_in(data / "retrieval" / "rock_slices")
+    names = labels_of(images, "name:6", Metadata(), what="class")
+    vectors = {"pixels": by_pixels(images)}
+    for name, backbone in networks.items():
+        for pooling in ("class", "mean"):
+            vectors[f"{name}, {pooling}"] = by_backbone(images, backbone, pooling)
+    others = [names.count(name) - 1 for name in names if names.count(name) > 1]
+    found = {name: float(p_at_nk(np.asarray(values), names)) for name, values in vectors.items()}
+    return {**found, "chance": float(np.mean([n / (len(names) - 1) for n in others])), "queries": len(others)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    scans = crops(Path(os.environ["LITHOSCOPE_SHARED_DATA"]))
+    data = Path(os.environ["LITHOSCOPE_SHARED_DATA"])
+    scans = crops(data)
     shipped = open_backbone(SHIPPED)
     untaught = Vit.random(shipped.config)
     networks = {SHIPPED: shipped, "untaught": Backbone("untaught", untaught, "none", weights_hash(untaught))}
@@ -111,8 +131,10 @@ def main() -> None:
         print(f"{name:18}" + "".join(f"{row[column]:10.3f}" for column in columns))
     counts = {str(kind): int((kinds == kind).sum()) for kind in dict.fromkeys(kinds.tolist())}
     print("patches: " + ", ".join(f"{kind} {count}" for kind, count in counts.items()))
+    slices = same_sample(data, networks)
+    print("same sample, p@n_k: " + ", ".join(f"{name} {value:.3g}" for name, value in slices.items()))
     if given.json:
-        given.json.write_text(json.dumps({"rows": rows, "patches": counts}, indent=1), encoding="utf-8")
+        given.json.write_text(json.dumps({"rows": rows, "patches": counts, "same_sample": slices}, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,9 @@ def test_report_and_measure_tell_of_structure(scan, tmp_path, capsys):
     assert code == 0
     assert measured["structure"]["connected"]["1"]["voxels"] == measured["phases"]["1"]["voxels"]
     assert measured["structure"]["surface"]["unit"] == "µm"
-    assert "reaches across" in _run(capsys, "measure", scan, "o", "--structure")[1]
+    told = _run(capsys, "measure", scan, "o", "--structure", "--thickness")[1]
+    assert "reaches across" in told
+    assert "mean thickness" in told
     assert _run(capsys, "report", scan, "o", tmp_path / "o.html")[0] == 0
     assert (tmp_path / "o-phases.csv").exists()
     code, _, complaint = _run(capsys, "report", scan, "o", tmp_path / "o.html")

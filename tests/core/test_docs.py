@@ -37,6 +37,13 @@ def test_links_lead_to_pages_that_are_there(page):
             assert (page.parent / target).exists(), target
 
 
+def test_pictures_are_shown_somewhere_and_small():
+    shown = {target for page in PAGES for target in re.findall(r"!\[[^]]+\]\(images/([^)]+)\)", page.read_text(encoding="utf-8"))}
+    files = list((DOCS / "images").glob("*"))
+    assert {file.name for file in files} == shown
+    assert all(file.stat().st_size < 300_000 for file in files)
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "command-line.md"], ids=lambda page: page.stem)
 def test_commands_and_options_that_are_shown_exist(page):
     reference = (DOCS / "command-line.md").read_text(encoding="utf-8")

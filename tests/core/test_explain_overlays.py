@@ -153,6 +153,19 @@ def test_overlays_are_kept_beside_the_scan_under_a_telling_name(scan):
     assert keeping.kept(scan) == ["attention-b2-mean-z4"]
 
 
+def test_what_was_kept_comes_back_and_says_when_the_scan_has_changed(scan):
+    keeping.keep(scan, overlay(notes=("as it was",)))
+    back = keeping.kept_again(scan, "attention-b2-mean-z4")
+    assert back.notes == ("as it was",)
+    path = scan.sidecar / "explain" / "attention-b2-mean-z4.zarr" / "zarr.json"
+    path.write_text(path.read_text().replace(scan.content_hash, "0" * len(scan.content_hash)))
+    assert keeping.kept_again(scan, "attention-b2-mean-z4").notes == ("as it was", "the scan has changed since")
+    with pytest.raises(MissingError, match="work it out again"):
+        keeping.kept_again(scan, "likeness-z-1-2-3")
+    keeping.delete(scan, "attention-b2-mean-z4")
+    assert keeping.kept(scan) == []
+
+
 def test_a_damaged_overlay_is_named(scan, tmp_path):
     path = keeping.keep(scan, overlay())
     (path / "zarr.json").write_text("{}")

@@ -127,7 +127,7 @@ class Painting(RuleBasedStateMachine):
 
     @rule()
     def compact(self):
-        with mock.patch.object(store, "_COMPACT_ABOVE", 0):
+        with mock.patch.multiple(store, _COMPACT_ABOVE=0, _COMPACT_TIMES=0):
             self.store.flush()
 
     @rule()
@@ -378,7 +378,7 @@ def test_labels_of_a_newer_version_are_refused(tmp_path):
 
 
 def test_history_is_bounded_in_number_and_bytes():
-    history = History(max_strokes=5, max_bytes=1000)
+    history = History(max_strokes=5, max_bytes=1000, max_stroke=1500)
     box = Box((0, 0, 0), (1, 1, 1))
     for stroke in range(1, 9):
         history.add(stroke, Change(box, b"x" * 10))
@@ -394,6 +394,10 @@ def test_history_is_bounded_in_number_and_bytes():
     assert history.last == 10
     history.add(11, Change(box, b"x" * 10))
     assert [s.id for s in history.done] == [11]
+    history.add(12, Change(box, b"x" * 1200))
+    assert [s.id for s in history.done] == [12]  # the newest alone may be larger than all of them may be together
+    history.add(13, Change(box, b"x" * 10))
+    assert [s.id for s in history.done] == [13]
 
 
 @settings(max_examples=200, deadline=None)

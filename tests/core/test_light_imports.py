@@ -22,6 +22,8 @@ MODULES = [
     "lithoscope.report",
     "lithoscope.scores",
     "lithoscope.segmenters",
+    "lithoscope.similarity",
+    "lithoscope.similarity.settings",
     "lithoscope.volume",
     "lithoscope.volume.convert",
 ]

@@ -7,6 +7,7 @@ import pytest
 
 from lithoscope.cli.commands import command
 from lithoscope.errors import InputError, MissingError, TakenError, UnreadableError
+from lithoscope.labels.companions import spot_check_place
 from lithoscope.measure import named_places
 from lithoscope.volume.convert import import_scan
 from lithoscope.volume.scan import Scan
@@ -96,6 +97,6 @@ def test_no_table_no_check_and_a_damaged_file_say_what_to_do(scan, tmp_path):
     named_places.begin(scan, "otsu", 60)
     with pytest.raises(MissingError, match="give the table"):
         command("spotcheck")(str(scan.path), "otsu", answers=str(tmp_path / "t.csv"))
-    named_places.place_of(scan, "otsu").write_text("{")
+    spot_check_place(scan, "otsu").write_text("{")
     with pytest.raises(UnreadableError, match="begin the spot check anew"):
         command("spotcheck")(str(scan.path), "otsu")

@@ -71,7 +71,7 @@ def _read(file):
 
 
 def test_the_page_tells_of_a_result_and_needs_nothing_else(scan, tmp_path):
-    answer = report_page(scan, ["otsu"], tmp_path / "page.html", structure=True)
+    answer = report_page(scan, ["otsu"], tmp_path / "page.html", structure=True, thickness=True)
     text, words = _read(tmp_path / "page.html")
     assert "Bohrkern & Ton" in words
     assert "<b>Ton" not in text
@@ -79,6 +79,8 @@ def test_the_page_tells_of_a_result_and_needs_nothing_else(scan, tmp_path):
         "Representative volume",
         "Two-point correlation",
         "Connection and surface",
+        "Local thickness",
+        "Hildebrand",
         "Otsu",
         "thresholds",
         "Run record of otsu",
@@ -91,6 +93,8 @@ def test_the_page_tells_of_a_result_and_needs_nothing_else(scan, tmp_path):
     for row in rows[:-1]:
         phase = whole["results"]["otsu"]["measured"]["phases"][row["class"]]
         assert float(row["fraction"]) == phase["fraction"]
+    sizes = list(csv.DictReader((tmp_path / "page-thickness.csv").open(encoding="utf-8", newline="")))
+    assert sum(float(row["fraction"]) for row in sizes if row["class"] == "1") == pytest.approx(1, abs=1e-4)
     assert {file.name for file in tmp_path.iterdir()} == {file.rpartition("/")[2].rpartition("\\")[2] for file in answer["files"]}
 
 

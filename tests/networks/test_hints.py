@@ -75,6 +75,14 @@ def test_a_network_says_how_much_was_guessed_and_counts_only_what_was_painted(gi
     assert "hints" not in made(unlabelled="nothing", **given).fit(strokes).learnt()
 
 
+def test_strokes_of_several_pieces_teach_the_forest_together():
+    from dataclasses import replace
+
+    given = samples(image_of((5, 60, 60)))
+    found = pieces(replace(given, labelled=given.labelled * 3))
+    assert [(p.hints > 0).sum() > 1000 for p in found.pieces] == [True] * 3
+
+
 def test_few_strokes_teach_more_with_hints_than_without():
     image = image_of((4, 80, 80), seed=3)
     strokes = samples(image, thin=40)

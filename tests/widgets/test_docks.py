@@ -104,7 +104,7 @@ def test_a_scan_that_is_deleted_while_it_is_open_is_not_shown_as_zeros(opened, s
     shutil.rmtree(opened.scan.path)
     opened.viewer.dims.set_point(0, 5)
     qtbot.waitUntil(lambda: "is gone" in segment_dock.methods._beneath.text(), timeout=5_000)
-    assert not opened.layer("preview").visible
+    qtbot.waitUntil(lambda: not opened.layer("preview").visible, timeout=60_000)
 
 
 def test_classes_are_added_renamed_and_kept_while_painted(opened, segment_dock, qtbot):

@@ -199,6 +199,46 @@ def test_an_overlay_is_kept_and_saved(dock, qtbot, tmp_path):
         dock.save(str(tmp_path / "nowhere" / "f.png"))
 
 
+@pytest.mark.parametrize("axis", [0, 2])
+def test_what_was_kept_is_shown_again_on_its_plane_and_can_be_deleted(dock, qtbot, axis):
+    from lithoscope.explain import keeping
+    from lithoscope.explain.keeping import new_volume
+
+    scan, viewer = dock.session.scan, dock.session.viewer
+    values = np.random.default_rng(0).random((3, 4)).astype(np.float32)
+    made = Overlay("similarity", "kept", values, Place.of_tokens(axis, 5, Grid(8)), at=(5, 5, 5), notes=("as it was",))
+    name = keeping.keep(scan, made).stem
+    with new_volume(scan.sidecar / "explain" / "likeness-z-1-2-3.zarr", scan, Place.of_tokens(0, 0, Grid(8)), (5, 6), {}) as array:
+        array[...] = 9
+    assert dock.kept.isHidden()
+    dock.on_scan()
+    show(dock, qtbot, "pca")
+    assert [dock.kept.names.itemData(i) for i in range(dock.kept.names.count())] == ["", name, "likeness-z-1-2-3"]
+    viewer.dims.order = (1, 0, 2)
+
+    def choose(number):
+        dock.kept.names.setCurrentIndex(number)
+        with qtbot.waitSignal(dock.kept.opened, timeout=LONG):
+            dock.kept.names.activated.emit(number)
+
+    choose(1)
+    assert dock.options.kind.currentData() == ""
+    assert (dock.session.plane().axis, dock.session.plane().index) == (axis, 5)
+    layer = dock.explaining.layers.get("seen")
+    assert layer.visible
+    assert layer.data.shape[axis] == 1
+    assert "as it was" in dock._notes.text()
+    assert dock.save_button.isEnabled()
+    choose(2)
+    assert dock.explaining.layers.get("likeness").data.shape == (24, 5, 6)
+    dock.kept.delete_button.click()
+    assert keeping.kept_volumes(scan) == []
+    (scan.sidecar / "explain" / f"{name}.zarr" / "zarr.json").write_text("{}")
+    dock.kept.names.setCurrentIndex(1)
+    with qtbot.waitSignal(dock.session.said, timeout=LONG, check_params_cb=lambda words, bad: bad and "damaged" in words):
+        dock.kept.names.activated.emit(1)
+
+
 def test_a_lasso_marks_places_and_a_point_is_gone_to(dock, qtbot):
     found = a_map(("steps", "other"))
     dock.map.show_map(found)
@@ -251,10 +291,12 @@ def test_a_map_is_drawn_by_the_worker_with_the_settings_chosen(dock, monkeypatch
     monkeypatch.setattr(dock.session, "run", lambda *words: ran.append(words))
     dock.explaining.show(Wish(backbone="fake"))
     dock.map.count.setValue(500)
+    dock.map.samples.setChecked(True)
     dock.map.draw_button.click()
     command, arguments, title, _ = ran[0]
     assert (command, title) == ("explain", "map of steps")
     assert arguments["count"] == 500
+    assert arguments["samples"]
     assert arguments["method"] == "tsne"
     assert arguments["backbone"] == "fake"
 

@@ -84,6 +84,19 @@ def test_measure_adds_intervals_and_a_plot_until_something_is_corrected(dock, sh
     qtbot.waitUntil(lambda: "measure again" in dock._words.text(), timeout=60_000)
 
 
+def test_structure_and_thickness_are_told_by_phase_and_plotted(dock, shown, qtbot):
+    assert not dock.kind.model().item(dock.kind.findData("thickness")).isEnabled()
+    dock.structure.setChecked(True)
+    dock.thickness.setChecked(True)
+    with qtbot.waitSignal(shown.jobs.finished, timeout=120_000):
+        dock.measure.click()
+    qtbot.waitUntil(lambda: "thick, at most" in dock._structure_words.text(), timeout=60_000)
+    assert "reaches across" in dock._structure_words.text()
+    dock.kind.setCurrentIndex(dock.kind.findData("thickness"))
+    parts = [float(line.rsplit("\t", 1)[1]) for line in dock.plot.as_text().splitlines()[1:]]
+    assert sum(parts) == pytest.approx(300, abs=0.1)
+
+
 def test_the_spot_check_goes_from_place_to_place_and_keeps_every_answer(dock, shown, qtbot):
     truth = np.clip(np.arange(48) // 16, 0, 2) + 1
     dock.spot.count.setValue(60)

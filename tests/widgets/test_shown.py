@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from napari.layers import Image
 
 from lithoscope._napari.shown import Shown, shown
+from lithoscope.volume.chunk_cache import ChunkCache, Chunks
 from lithoscope.volume.store import create_array
 
 SHAPE = (40, 30, 50)
@@ -61,3 +62,20 @@ def test_napari_shows_every_plane_as_it_lies_on_disk(array: Any, order: tuple[in
     for place in (0, 5, SHAPE[axis] - 1):
         viewer.dims.set_current_step(axis, place)
         assert np.array_equal(layer._slice.image.raw, VALUES.take(place, axis))
+
+
+@pytest.mark.parametrize("projection", ["none", "mean"])
+def test_a_plane_that_napari_asks_for_in_either_way_is_read_ahead(array: Any, projection: str) -> None:
+    from napari.components import ViewerModel
+
+    cache = ChunkCache(1 << 20)
+    volume = Shown(Chunks(array, "b", cache))
+    viewer = ViewerModel()
+    viewer.add_layer(Image(volume, multiscale=False, contrast_limits=(0, 255), projection_mode=projection))
+    viewer.dims.set_current_step(0, 20)
+    assert cache._ahead is not None
+    cache._ahead.result(timeout=60)
+    held = cache.bytes
+    assert held >= 16 * 30 * 50
+    viewer.dims.set_current_step(0, 21)
+    assert cache.bytes == held

@@ -175,11 +175,13 @@ def models_folder(sidecar: Path) -> Path:
     return sidecar / "models"
 
 
-def export(session: Session, result: str, target: Path, values: Sequence[str]) -> None:
-    """Write a result with its corrections to a file."""
+def export(
+    session: Session, result: str, target: Path, values: Sequence[str], *, classes: Sequence[str] = (), scores: bool = False
+) -> None:
+    """Write a result with its corrections to a file; of `classes` each to one of its own, as `scores` if that is asked."""
     if session.scan is not None:
         arguments = {"scan": str(session.scan.path), "result": result, "out": str(target), "values": list(values) or None}
-        session.run("export", arguments, f"export {target.name}")
+        session.run("export", arguments | {"class_": list(classes) or None, "scores": scores}, f"export {target.name}")
 
 
 def rename_result(session: Session, old: str, new: str) -> None:

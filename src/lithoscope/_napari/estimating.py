@@ -40,6 +40,11 @@ class Estimator(QObject):
         self._wish = (method, settings, fitted)
         self._soon.start()
 
+    def known(self, method: str, settings: dict[str, Any]) -> str:
+        """What was found last, if it was for this wish; nothing otherwise."""
+        scan = self._session.scan
+        return self._words if scan is not None and self._key(method, settings) == self._known else ""
+
     def cancel(self) -> None:
         """Nothing is to be estimated now."""
         self._wish = None
@@ -54,7 +59,7 @@ class Estimator(QObject):
         if scan is None or self._wish is None or self._session.jobs.jobs:
             return
         name, values, fitted = self._wish
-        wish = (str(scan.path), image, name, repr(values))
+        wish = self._key(name, values)
         if wish == self._known:
             self.told.emit(self._words)
             return
@@ -69,6 +74,10 @@ class Estimator(QObject):
             return wish, replace(found, seconds=found.seconds * times, disk_bytes=int(found.disk_bytes * times))
 
         self._work.start(work, self._on_estimate)
+
+    def _key(self, method: str, settings: dict[str, Any]) -> tuple[Any, ...]:
+        scan = self._session.scan
+        return (str(scan.path) if scan is not None else "", self._session.images.chosen, method, repr(settings))
 
     def _on_estimate(self, found: tuple[tuple[Any, ...], Any]) -> None:
         self._known, estimate = found

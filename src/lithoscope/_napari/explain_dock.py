@@ -12,7 +12,9 @@ from lithoscope._napari.dock import Dock
 from lithoscope._napari.explain_layers import OPACITY
 from lithoscope._napari.explain_options import ExplainOptions
 from lithoscope._napari.explaining import Explaining
+from lithoscope._napari.kept_panel import KeptPanel
 from lithoscope._napari.look import button, column, mark_bad, row, rule, text
+from lithoscope._napari.looking import look_at_plane
 from lithoscope._napari.map_panel import MapPanel
 from lithoscope._napari.worker_client import Job
 from lithoscope.volume.store import storage_errors
@@ -53,8 +55,9 @@ class ExplainDock(Dock):
                 row(self.keep_button, self.save_button, 1),
             )
         )  # fmt: skip
+        self.kept = KeptPanel(self.session)
         self.map = MapPanel(self.session, self.explaining)
-        layout = column(self._name, self.options, self._below, rule(), self.map)
+        layout = column(self._name, self.options, self._below, self.kept, rule(), self.map)
         layout.addStretch(1)
         self.body.setLayout(layout)
         self._overlays: list[Overlay] = []
@@ -63,6 +66,7 @@ class ExplainDock(Dock):
         self._slow.failed.connect(self._on_failed)
         self.session.closing.connect(self._slow.close)
         self.options.changed.connect(self._on_wish)
+        self.kept.opened.connect(self.show_kept)
         self.explaining.shown.connect(self._on_shown)
         self.explaining.busy.connect(self._on_busy)
         self.explaining.refused.connect(self._on_refused)
@@ -86,6 +90,7 @@ class ExplainDock(Dock):
         self._name.setText("" if scan is None else scan.name)
         self.show_results()
         self.map.on_scan()
+        self.kept.list_kept()
         self._on_wish()
 
     def show_results(self) -> None:
@@ -155,6 +160,22 @@ class ExplainDock(Dock):
         if job.state == "done" and self.session.scan is not None:
             self.explaining.layers.show_volume(self.session.scan, Path(job.result["output"]))
             self.session.said.emit(" · ".join(job.result["notes"]), False)
+            self.kept.list_kept()
+
+    def show_kept(self, found: "Overlay | Path") -> None:
+        """Show what was kept, on its plane, in place of what follows the plane in view."""
+        scan = self.session.scan
+        if scan is None:
+            return
+        self.options.choose_nothing()
+        self.explaining.show(self.options.wish())
+        if isinstance(found, Path):
+            self.explaining.layers.show_volume(scan, found)
+        else:
+            if (image := self.session.layer("image")) is not None:
+                look_at_plane(self.session.viewer, image, found.place.axis, found.place.index)
+            self.explaining.layers.show(scan, [found])
+            self._on_shown([found])
 
     def _on_keep(self) -> None:
         from lithoscope.explain.keeping import keep
@@ -165,6 +186,7 @@ class ExplainDock(Dock):
 
     def _on_kept(self, paths: list[Path]) -> None:
         self.session.said.emit(f"kept as {', '.join(p.stem for p in paths)} in {paths[0].parent}", False)
+        self.kept.list_kept()
 
     def _on_save(self) -> None:
         dialog = QFileDialog(self, "Save what is shown", "", "Figure (*.png *.svg);;OME-Zarr at token resolution (*.zarr);;Table (*.csv)")

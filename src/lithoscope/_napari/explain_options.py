@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QListWidget,
     QListWidgetItem,
+    QSizePolicy,
     QSpinBox,
     QWidget,
 )
@@ -30,6 +31,7 @@ class ExplainOptions(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.kind = _combo("What is shown", "What is laid over the plane in view")
+        self.kind.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         for name, title in KINDS:
             self.kind.addItem(title, name)
         self.backbone = _combo("Backbone", "The network that is asked")
@@ -147,6 +149,13 @@ class ExplainOptions(QWidget):
         self.results.setFixedHeight(max(1, min(len(names), 5)) * ROW + 6)
         for blocker in blockers:
             blocker.unblock()
+
+    def choose_nothing(self) -> None:
+        """Show nothing that follows the plane in view, without saying that this has changed."""
+        blocker = QSignalBlocker(self.kind)
+        self.kind.setCurrentIndex(0)
+        blocker.unblock()
+        self._fit()
 
     def wish(self) -> Wish:
         """What the options say."""

@@ -1,9 +1,9 @@
-"""Exporting a result: to which file, with which value for each class."""
+"""Exporting a result: to which file, which classes, with which value for each."""
 
 from pathlib import Path
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLineEdit, QWidget
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QLineEdit, QWidget
 
 from lithoscope._napari.actions import export
 from lithoscope._napari.look import button, column, row, text
@@ -14,8 +14,13 @@ KINDS = {
     "TIFF for Fiji, one file": ".tif",
     "TIFF slices in a folder": "",
     "OME-Zarr": ".zarr",
-    "raw bytes": ".raw",
+    "raw bytes, with a .mhd header": ".raw",
+    "NRRD": ".nrrd",
+    "PNG slices in a folder": "/*.png",
+    "surface of a class, STL": ".stl",
 }
+ALL, EACH = "", "all"
+"""What is written: every class into one file, or each into a file of its own; else one class by its number."""
 
 
 class ExportForm(QWidget):
@@ -38,6 +43,15 @@ class ExportForm(QWidget):
         self._values = QLineEdit()
         self._values.setAccessibleName("Value of each class in the file")
         self._values.setToolTip("Which value each class gets in the file: 1=0 2=255. Left empty, classes keep their ids.")
+        self._which = QComboBox()
+        self._which.setAccessibleName("Classes to write")
+        self._which.setToolTip("A file of its own holds 1 where the class is and 0 elsewhere, as flow simulations want it")
+        for combo in (self._kind, self._which):
+            combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            combo.setMinimumContentsLength(6)
+        self._scores = QCheckBox("how likely, 0 to 255")
+        self._scores.setAccessibleName("Write how likely each class is")
+        self._scores.setToolTip("Write how likely the classes are, in bytes, instead of labels; needs the method that made the result")
         self._note = text(muted=True)
         self._go = button("Export", "Write the file")
         self._close = button("Close", "Close the export form")
@@ -47,6 +61,9 @@ class ExportForm(QWidget):
         place = QWidget()
         place.setLayout(row(self._target, self._browse))
         form.addRow("To", place)
+        which = QWidget()
+        which.setLayout(row(self._which, self._scores))
+        form.addRow("Classes", which)
         form.addRow("Values", self._values)
         layout = column(self._title)
         layout.addLayout(form)
@@ -54,6 +71,8 @@ class ExportForm(QWidget):
         layout.addLayout(row(1, self._close, self._go))
         self.setLayout(layout)
         self._kind.currentTextChanged.connect(self._propose)
+        self._which.currentIndexChanged.connect(self._check)
+        self._scores.toggled.connect(self._check)
         self._target.textChanged.connect(self._check)
         self._browse.clicked.connect(self._on_browse)
         self._go.clicked.connect(self._on_go)
@@ -63,6 +82,16 @@ class ExportForm(QWidget):
         """Show the form for this result."""
         self._result = result
         self._title.setText(f"Export {result}")
+        blocker = QSignalBlocker(self._which)
+        self._which.clear()
+        self._which.addItem("all in one file", ALL)
+        if len(classes):
+            self._which.addItem("each in a file of its own", EACH)
+        for c in classes:
+            self._which.addItem(f"{c.name} alone", str(c.id))
+        blocker.unblock()
+        self._scores.setChecked(False)
+        self._scores.setEnabled(len(classes) > 0)
         self._values.setPlaceholderText("  ".join(f"{c.id}={c.id}" for c in list(classes)[:6]) or "1=1")
         self._propose()
         self.show()
@@ -71,15 +100,21 @@ class ExportForm(QWidget):
         scan = self._session.scan
         if scan is not None:
             suffix = KINDS[self._kind.currentText()]
-            self._target.setText(str(_free(scan.path.parent / f"{scan.name}-{self._result}{suffix}")))
+            folder, slash, names = suffix.partition("/")
+            place = _free(scan.path.parent / f"{scan.name}-{self._result}{folder}")
+            self._target.setText(str(place / names) if slash else str(place))
         self._check()
 
     def _check(self, *_: object) -> None:
         self._target.setToolTip(self._target.text())
         target = Path(self._target.text()).expanduser()
         taken = bool(self._target.text()) and target.exists()
-        self._go.setEnabled(bool(self._target.text()) and not taken)
-        self._note.setText(f"{target.name} exists already; choose another name" if taken else "Corrections are included, and recorded.")
+        apart = self._which.currentData() != ALL or self._scores.isChecked()
+        lacking = target.suffix.lower() == ".stl" and (not apart or self._scores.isChecked())
+        self._values.setEnabled(not apart)
+        self._go.setEnabled(bool(self._target.text()) and not taken and not lacking)
+        words = "A surface is of one class: choose it." if lacking else "Corrections are included, and recorded."
+        self._note.setText(f"{target.name} exists already; choose another name" if taken else words)
 
     def _on_browse(self) -> None:
         dialog = QFileDialog(self, "Export to", self._target.text())
@@ -90,7 +125,9 @@ class ExportForm(QWidget):
         dialog.show()
 
     def _on_go(self) -> None:
-        export(self._session, self._result, Path(self._target.text()).expanduser(), self._values.text().replace(",", " ").split())
+        values = self._values.text().replace(",", " ").split() if self._values.isEnabled() else []
+        which, scores = str(self._which.currentData()), self._scores.isChecked()
+        export(self._session, self._result, Path(self._target.text()).expanduser(), values, classes=[which] if which else [], scores=scores)
         self.closed.emit()
 
 

@@ -7,12 +7,12 @@ from qtpy.QtWidgets import QLineEdit, QWidget
 from lithoscope._napari.actions import set_field_of_view
 from lithoscope._napari.background import Background, sentence
 from lithoscope._napari.look import button, column, mark_bad, row, text
-from lithoscope._napari.outline import Outline, Shape, warm
+from lithoscope._napari.outline import Outline, warm
 from lithoscope._napari.session import Session
 from lithoscope._napari.worker_client import Job
 from lithoscope.errors import LithoscopeError
 from lithoscope.volume.box import Triple
-from lithoscope.volume.field_of_view import BoxView, Cylinder, FieldOfView, parse
+from lithoscope.volume.field_of_view import BoxView, Cylinder, FieldOfView, Mask, parse
 
 ROUND = "Move and stretch the circle with napari's tools, draw a rectangle for a box, or write it below; Use keeps it."
 ON_Z = "A circle is moved and stretched on planes along z: change the order of the axes, or write it below."
@@ -26,7 +26,7 @@ class FieldPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self.outline = Outline(session)
-        self._told = ""
+        self._told = self._set = ""
         self.state = text()
         self.propose_button = button(
             "Propose", "Propose a field of view from the image", "Look for a circle or box with one constant outside, and show its outline"
@@ -34,6 +34,10 @@ class FieldPanel(QWidget):
         self.use_button = button("Use", "Use the outlined field of view", "Count only what lies inside the outline")
         self.edit_button = button("Edit", "Edit the outline of the field of view", "Move and stretch the outline, or write it")
         self.edit_button.setCheckable(True)
+        self.show_button = button(
+            "Show", "Show the outline of the field of view in use", "Draw the rim of what is in use on the plane in view"
+        )
+        self.show_button.setCheckable(True)
         self.none_button = button("None", "Use the whole scan, without a field of view")
         self.edit = QLineEdit()
         self.edit.setAccessibleName("Field of view")
@@ -42,13 +46,14 @@ class FieldPanel(QWidget):
         self.note = text(muted=True)
         self.note.setAccessibleName("About the field of view")
         self.note.hide()
-        buttons = row(self.propose_button, self.use_button, self.edit_button, self.none_button, 1)
+        buttons = row(self.propose_button, self.use_button, self.edit_button, self.show_button, self.none_button, 1)
         self.setLayout(column(self.state, buttons, self.edit, self.note))
         self._work = Background(self, newest_only=True)
         self._work.failed.connect(self._on_failed)
         self.propose_button.clicked.connect(self.propose)
         self.use_button.clicked.connect(self.use)
         self.edit_button.toggled.connect(self._on_edit)
+        self.show_button.toggled.connect(self._on_show)
         self.none_button.clicked.connect(self.none)
         self.edit.textEdited.connect(self._on_typed)
         self.edit.returnPressed.connect(self.use)
@@ -66,11 +71,12 @@ class FieldPanel(QWidget):
         scan = self._session.scan
         view, shape = None if scan is None else scan.field_of_view, self.outline.shape
         words = "none: the whole scan counts" if view is None else f"{view}; what lies outside does not count"
+        self.show_button.setVisible(view is not None and (shape is None or self.show_button.isChecked()))
         if shape is not None and shape != view:
             words = f"{'edited' if self.edit_button.isChecked() else 'proposed'}: {shape}" + (f" (in use: {view})" if view else "")
         self.state.setText(words)
-        self.use_button.setVisible(shape is not None)
-        self.propose_button.setVisible(shape is None)
+        self.use_button.setVisible(shape is not None and not self.show_button.isChecked())
+        self.propose_button.setVisible(shape is None or self.show_button.isChecked())
         if not self.edit.hasFocus() or self.edit_button.isChecked() is False:
             self.edit.setText("" if shape is None and view is None else str(shape or view))
 
@@ -80,15 +86,19 @@ class FieldPanel(QWidget):
         scan = self._session.scan
         if scan is None:
             return
-        if self._told == str(scan.path):
+        if self._set == str(scan.path) and isinstance(scan.field_of_view, Mask):
+            self.show_button.setChecked(True)
+        elif self._told == str(scan.path):
             if isinstance(scan.field_of_view, Cylinder | BoxView):
                 found = scan.field_of_view
                 self._shown(found, lambda: self._say("The import found this outline: Use keeps it."))
         elif not scan.ours and not scan.knows_field_of_view:
             self.propose(quiet=True)
-        self._told = ""
+        self._told = self._set = ""
 
     def _on_job(self, job: Job) -> None:
+        if job.command == "set" and job.state == "done":
+            self._set = str(job.arguments["scan"])
         if job.command == "import" and job.state == "done":
             self._told = str(job.arguments["scan"])
 
@@ -149,12 +159,24 @@ class FieldPanel(QWidget):
             return
         if scan is None:
             return
+        self.show_button.blockSignals(True)
+        self.show_button.setChecked(False)
+        self.show_button.blockSignals(False)
         view = self.outline.shape or scan.field_of_view
         shape = view if isinstance(view, Cylinder | BoxView) else largest_circle(scan.shape)
         self._shown(shape, self._edited)
 
+    def _on_show(self, on: bool) -> None:
+        """Show the rim of what is in use, or put it aside."""
+        scan = self._session.scan
+        view = None if scan is None else scan.field_of_view
+        if not on or view is None:
+            self._dismiss()
+            return
+        self._shown(view, lambda: self._say("This is the rim of what is in use, on this plane."))
+
     def _edited(self) -> None:
-        if self.outline.shape is not None and self.edit_button.isChecked():
+        if isinstance(self.outline.shape, Cylinder | BoxView) and self.edit_button.isChecked():
             self.outline.show(self.outline.shape, editing=True)
             self.edit.show()
             self._on_plane()
@@ -193,7 +215,7 @@ class FieldPanel(QWidget):
             self._say(problem, bad=True)
         return found
 
-    def _shown(self, shape: Shape, then: Callable[[], None]) -> None:
+    def _shown(self, shape: FieldOfView, then: Callable[[], None]) -> None:
         """Show a shape once napari can draw it without holding up the window."""
         scan = self._session.scan
 
@@ -206,9 +228,10 @@ class FieldPanel(QWidget):
         self._work.start(warm, show)
 
     def _dismiss(self) -> None:
-        self.edit_button.blockSignals(True)
-        self.edit_button.setChecked(False)
-        self.edit_button.blockSignals(False)
+        for toggle in (self.edit_button, self.show_button):
+            toggle.blockSignals(True)
+            toggle.setChecked(False)
+            toggle.blockSignals(False)
         self.outline.hide()
         self.edit.hide()
         self._say("")

@@ -104,6 +104,8 @@ class HistogramPlot(pg.PlotWidget):
     def show_thresholds(self, thresholds: Sequence[float], classes: ClassTable) -> None:
         """Draw these lines and the classes between them, without saying that something moved."""
         new = tuple(sorted(float(t) for t in thresholds))
+        if new == self._thresholds and classes == self._classes and len(new) == len(self._lines):
+            return
         same = len(new) == len(self._lines) and classes == self._classes
         added = set(new) - set(self._thresholds)
         if len(new) == len(self._thresholds) + 1 and len(added) == 1:

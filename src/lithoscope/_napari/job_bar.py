@@ -12,6 +12,9 @@ from lithoscope._napari.worker_client import Job
 ROWS = 6
 """Jobs that wait are shown in a line each, up to so many."""
 
+PAUSE = 0.25
+"""Seconds between two looks at a job that runs."""
+
 
 class JobBar(QWidget):
     """Shows the session's jobs; hidden while there are none."""
@@ -35,6 +38,7 @@ class JobBar(QWidget):
         self._keep.setChecked(session.finish_in_background)
         self._keep.toggled.connect(self._on_keep)
         self.setLayout(column(row(self._bar, self._cancel), row(self._words), self._waiting, row(self._keep, 1), spacing=2))
+        self._refreshed = 0.0
         self._tick = QTimer(self)
         self._tick.setInterval(500)
         self._tick.timeout.connect(self.refresh)
@@ -44,6 +48,7 @@ class JobBar(QWidget):
 
     def refresh(self) -> None:
         """Show how things stand."""
+        self._refreshed = time.monotonic()
         jobs = self._session.jobs.jobs
         self.setVisible(bool(jobs))
         if not jobs:
@@ -60,7 +65,9 @@ class JobBar(QWidget):
         self._cancel.setText("Cancelling" if job.cancelling else "Cancel")
 
     def _on_job(self, job: Job) -> None:
-        self.refresh()
+        """Show what a job tells, but not more often than a person reads: each word that changes has the whole window composed anew."""
+        if job.state != "running" or job.cancelling or time.monotonic() - self._refreshed > PAUSE:
+            self.refresh()
 
     def _on_cancel(self) -> None:
         jobs = self._session.jobs.jobs

@@ -54,6 +54,7 @@ def image_data(scan: "Scan") -> tuple[Any, dict[str, Any], str]:
         "name": layer_name(scan.name, "image"),
         "multiscale": len(levels) > 1,
         "contrast_limits": (float(low), float(high)),
+        "projection_mode": "none",  # the plane as it is on disk; napari's default makes the mean of it, in 64 bits
         "metadata": {KEY: {"kind": "image", "path": str(scan.path)}},
         **placed(scan.voxel),
     }

@@ -161,6 +161,8 @@ def _between(a: QColor, b: QColor, part: float) -> QColor:
 
 def mark_bad(label: QLabel, bad: bool) -> None:
     """Colour a label as an error, or not."""
+    if bool(label.property("bad")) == bad:
+        return  # a new style lays the whole dock out again
     label.setProperty("bad", bad)
     style = label.style()
     if style is not None:

@@ -48,3 +48,23 @@ def go_to(viewer: Any, image: Layer, place: Triple) -> None:
         camera.center = (0.0, *(point[axis] for axis in dims.displayed))
         finest = min(float(image.scale[-3:][axis - dims.ndim]) for axis in dims.displayed)
         camera.zoom = max(camera.zoom, PIXELS / finest)
+
+
+def look_across(viewer: Any, axis: int) -> None:
+    """Look at planes across an axis of the scan, where planes across another one are in view."""
+    dims = viewer.dims
+    beyond = dims.ndim - 3
+    if dims.ndisplay == 2 and axis + beyond not in dims.not_displayed:
+        dims.order = (*dims.order[:-3], *(beyond + a for a in (axis, *(b for b in range(3) if b != axis))))
+
+
+def look_at_plane(viewer: Any, image: Layer, axis: int, index: int) -> None:
+    """Bring one plane of the scan into view, in 2D."""
+    dims = viewer.dims
+    dims.ndisplay = 2
+    look_across(viewer, axis)
+    voxel = list(image.world_to_data(dims.point)[-3:])
+    voxel[axis] = index
+    point = list(dims.point)
+    point[dims.ndim - 3 + axis] = float(image.data_to_world(voxel)[-3:][axis])
+    dims.point = point

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QSpinBox, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QSpinBox, QWidget
 
 from lithoscope._napari.background import Background, sentence
 from lithoscope._napari.explaining import Explaining
 from lithoscope._napari.look import Colours, button, column, main_button, row, text
+from lithoscope._napari.looking import look_across
 from lithoscope._napari.map_plot import MapPlot
 from lithoscope._napari.session import Session
 from lithoscope._napari.worker_client import Job
@@ -41,6 +42,9 @@ class MapPanel(QWidget):
         self.count.setSuffix(" patches")
         self.count.setAccessibleName("Number of patches")
         self.result = _small("Result that tells the classes", "The class of a patch is what most of its voxels are in this result")
+        self.samples = QCheckBox("squares")
+        self.samples.setToolTip("Squares of 12 × 12 tokens, taken together as samples, instead of single patches")
+        self.samples.setAccessibleName("Squares of 12 × 12 tokens instead of single patches")
         self.colour = _small("Colour the points by", "What the colours of the points say")
         self.draw_button = main_button("Draw the map")
         self.beneath = text(muted=True)
@@ -61,7 +65,7 @@ class MapPanel(QWidget):
             column(
                 text("Map of patches", bold=True),
                 row(self.method, self.count, 1),
-                row(text("Classes of", muted=True, wrap=False), self.result, 1),
+                row(text("Classes of", muted=True, wrap=False), self.result, self.samples, 1),
                 self.draw_button,
                 self.beneath,
                 self._shown,
@@ -126,7 +130,8 @@ class MapPanel(QWidget):
         arguments = {
             "scans": [str(scan.path)], "out": str(folder / f"map-{self.method.currentData()}-{axis}.svg"), "kind": "embedding",
             "backbone": self._explaining.wish.backbone, "result": [result] if result else None, "plane": axis,
-            "method": self.method.currentData(), "count": self.count.value(), "image": self._session.images.chosen, "overwrite": True,
+            "method": self.method.currentData(), "count": self.count.value(), "samples": self.samples.isChecked(),
+            "image": self._session.images.chosen, "overwrite": True,
         }  # fmt: skip
         self._session.run("explain", arguments, f"map of {scan.name}", self._on_job)
 
@@ -181,10 +186,7 @@ class MapPanel(QWidget):
             self._session.said.emit(f"this patch is of {name}; open it to go there", False)
             return
         z, y, x = (int(p) for p in found.points.places[number])
-        axis = int(found.points.axis[number])
-        dims = self._session.viewer.dims
-        if dims.ndisplay == 2 and (plane := self._session.plane()) is not None and plane.axis != axis:
-            dims.order = (*dims.order[:-3], *(dims.ndim - 3 + a for a in (axis, *(b for b in range(3) if b != axis))))
+        look_across(self._session.viewer, int(found.points.axis[number]))
         self._session.go_to((z, y, x))
         self._mark(np.array([number]))
 

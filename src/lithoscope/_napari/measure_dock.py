@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtGui import QHideEvent, QShowEvent
+from qtpy.QtGui import QHideEvent, QShowEvent, QStandardItemModel
 from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox, QSizePolicy, QWidget
 
 from lithoscope._napari.compare_panel import ComparePanel
@@ -14,6 +14,7 @@ from lithoscope._napari.live_fractions import LiveFractions
 from lithoscope._napari.look import button, column, main_button, row, rule, text
 from lithoscope._napari.phase_plot import KINDS, PhasePlot
 from lithoscope._napari.phase_table import PhaseTable
+from lithoscope._napari.phase_words import structure_words, thickness_words
 from lithoscope._napari.saving import ask_where
 from lithoscope._napari.spot_check_panel import SpotCheckPanel
 from lithoscope._napari.worker_client import Job
@@ -44,6 +45,8 @@ class MeasureDock(Dock):
         self._words = text(muted=True)
         self.structure = QCheckBox("also connected parts and surfaces")
         self.structure.setToolTip("Connected fraction, percolation and surface area of each phase; takes longer")
+        self.thickness = QCheckBox("also local thickness")
+        self.thickness.setToolTip("How thick each phase is: the size of pores and grains, with its distribution; takes longest")
         self._structure_words = text()
         self.measure = main_button("Measure")
         self._missing = text(muted=True)
@@ -63,6 +66,7 @@ class MeasureDock(Dock):
                 self.phases,
                 self._words,
                 self.structure,
+                self.thickness,
                 self._structure_words,
                 self.measure,
                 self._missing,
@@ -149,6 +153,11 @@ class MeasureDock(Dock):
         return any(int(self._counts[int(id)]) != of["voxels"] for id, of in self._measured["phases"].items())
 
     def _show_plot(self) -> None:
+        items, place = self.kind.model(), self.kind.findData("thickness")
+        if isinstance(items, QStandardItemModel) and (item := items.item(place)) is not None:
+            item.setEnabled("thickness" in self._measured)
+            if not item.isEnabled() and self.kind.currentIndex() == place:
+                self.kind.setCurrentIndex(0)
         self.plot.show_measured(self._measured, self._classes, str(self.kind.currentData()))
         for part in (self._plotted, self.plot, self.copy_plot):
             part.setVisible(bool(self._measured))
@@ -170,30 +179,22 @@ class MeasureDock(Dock):
         scan, name = self.session.scan, self.session.shown
         if scan is None or not name:
             return
-        arguments = {"scan": str(scan.path), "result": name, "structure": self.structure.isChecked()}
-        self.session.run("measure", arguments, f"measure {name}", lambda job: self._on_measured(job, name))
+        self.session.run(
+            "measure", {"scan": str(scan.path), "result": name, **self._also()}, f"measure {name}", lambda job: self._on_measured(job, name)
+        )
 
     def _on_measured(self, job: Job, name: str) -> None:
         if job.state == "done" and name == self.session.shown:
             self._measured = dict(job.result)
-            self._show_structure()
+            words = structure_words(self._measured, self._classes) + thickness_words(self._measured, self._classes)
+            self._structure_words.setText("\n".join(words))
+            self._structure_words.setVisible(bool(words))
             self._show_numbers()
             self._show_plot()
 
-    def _show_structure(self) -> None:
-        structure = self._measured.get("structure")
-        self._structure_words.setVisible(structure is not None)
-        if structure is None:
-            return
-        names = {str(c.id): c.name for c in self._classes}
-        lines = []
-        for id, of in structure["connected"].items():
-            across = ", ".join(axis for axis, there in of["percolates"].items() if there) or "no axis"
-            area = structure["surface"]["phases"].get(id)
-            surface = f", surface {area['area']:.4g} {structure['surface']['unit']}²" if area else ""
-            name = names.get(id, id.replace("_", " "))
-            lines.append(f"{name}: {100 * of['largest_fraction']:.1f} % in the largest piece, reaches across {across}{surface}")
-        self._structure_words.setText("\n".join(lines))
+    def _also(self) -> dict[str, bool]:
+        """What is measured beyond fractions."""
+        return {"structure": self.structure.isChecked(), "thickness": self.thickness.isChecked()}
 
     def _on_spot_check(self) -> None:
         if self._measured:
@@ -210,7 +211,7 @@ class MeasureDock(Dock):
     def _write_report(self, name: str, out: Path) -> None:
         scan = self.session.scan
         if scan is not None:
-            arguments = {"scan": str(scan.path), "results": [name], "out": str(out), "overwrite": True}
+            arguments = {"scan": str(scan.path), "results": [name], "out": str(out), "overwrite": True, **self._also()}
             self.session.run("report", arguments, f"report {out.name}")
 
     def _copy(self, words: str) -> None:

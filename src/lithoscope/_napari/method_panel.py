@@ -87,7 +87,7 @@ class MethodPanel(QWidget):
         self.models.save.connect(self._on_save_model)
         session.painting.painted.connect(self._on_painted)
         session.images.changed.connect(self._on_image)
-        session.plane_changed.connect(self.update_preview)
+        session.plane_changed.connect(self._preview)
         session.results_changed.connect(self._on_results)
         session.classes_changed.connect(self.update_preview)
         self.method.setCurrentIndex(max(self.method.findData("otsu"), 0))
@@ -204,8 +204,12 @@ class MethodPanel(QWidget):
     # --- preview ------------------------------------------------------------------------------------------------------
 
     def update_preview(self, *_: Any) -> None:
-        """Ask for what the method says of the plane in view."""
+        """Say what is missing, and ask for what the method says of the plane in view."""
         self._check()
+        self._preview()
+
+    def _preview(self, *_: Any) -> None:
+        """Ask for what the method says of the plane in view. What is missing does not depend on the plane."""
         previewer, plane = self._previewer, self._session.plane()
         if previewer is None:
             return
@@ -268,7 +272,9 @@ class MethodPanel(QWidget):
         problem = problem or self.runs.problem()
         self.runs.allow(not problem)
         fitted = self.taught.live.fitted if kind.live else None
-        if kind.needs_labels:
+        if kind.needs_labels and not problem and (known := self._estimates.known(self.name, self.form.values())):
+            self._on_estimate(known)  # at once, not a moment later: a line that changes twice moves everything beneath it twice
+        elif kind.needs_labels:
             self.runs.say(problem or self.taught.taught_by())
         else:
             mark_bad(self._beneath, False)

@@ -1,6 +1,6 @@
-"""The field of view as an outline over the image: a circle or box that napari's own tools move and stretch.
+"""The field of view as an outline over the image: a circle or box that napari's own tools move and stretch, or the rim of a mask.
 
-It is one small layer of shapes, there only while a field of view is proposed or edited, and it follows the plane in view.
+It is one small layer of shapes, there only while a field of view is proposed, edited or looked at, and it follows the plane in view.
 """
 
 from typing import Any
@@ -11,10 +11,12 @@ from napari.layers import Shapes
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from lithoscope._napari import layers as ours
+from lithoscope._napari.background import Background
+from lithoscope._napari.mask_outline import rim_on
 from lithoscope._napari.preview import Plane
 from lithoscope._napari.session import Session
 from lithoscope.volume.box import Box, Triple
-from lithoscope.volume.field_of_view import BoxView, Cylinder
+from lithoscope.volume.field_of_view import BoxView, Cylinder, Mask
 
 Shape = Cylinder | BoxView
 Vertices = npt.NDArray[np.float64]
@@ -36,8 +38,10 @@ class Outline(QObject):
         self._former: Any = None
         self._drawing = False
         self._plane: Plane | None = None
-        self.shape: Shape | None = None
+        self.shape: Shape | Mask | None = None
         self.editing = False
+        self._tracing = Background(self, newest_only=True)
+        session.closing.connect(self._tracing.close)
         session.plane_changed.connect(self._on_plane)
         session.facts_changed.connect(self._place)
         session.viewer.layers.events.removed.connect(self._on_removed)
@@ -47,8 +51,8 @@ class Outline(QObject):
         """The layer, while there is one."""
         return self._layer
 
-    def show(self, shape: Shape, *, editing: bool = False) -> None:
-        """Show this shape; `editing` hands it to napari's tools."""
+    def show(self, shape: Shape | Mask, *, editing: bool = False) -> None:
+        """Show this shape; `editing` hands it to napari's tools, which only circles and boxes are made for."""
         self.shape = shape
         if self._layer is None:
             self._add()
@@ -77,8 +81,26 @@ class Outline(QObject):
         scan, layer = self._session.scan, self._layer
         if scan is None or layer is None or self.shape is None:
             return
-        plane = self._plane = self._session.plane()
-        drawn = [] if plane is None else drawn_on(self.shape, plane, scan.shape)
+        plane, shape = self._session.plane(), self.shape
+        self._plane = plane
+        if isinstance(shape, Mask):
+            if plane is None:
+                self._put([])
+            else:
+                self._tracing.start(lambda: (shape, plane, rim_on(shape, plane, scan.shape)), self._on_traced)
+        else:
+            self._put([] if plane is None else drawn_on(shape, plane, scan.shape))
+
+    def _on_traced(self, found: "tuple[Mask, Plane, list[tuple[Vertices, str]]]") -> None:
+        shape, plane, drawn = found
+        if self.shape is shape and self._plane == plane:
+            self._put(drawn)
+
+    def _put(self, drawn: list[tuple[Vertices, str]]) -> None:
+        """Have the layer hold these shapes and no others."""
+        layer = self._layer
+        if layer is None:
+            return
         self._drawing = True
         try:
             layer.data = drawn
@@ -146,7 +168,7 @@ class Outline(QObject):
 
     def _read(self) -> None:
         scan, plane, layer = self._session.scan, self._session.plane(), self._layer
-        if scan is None or plane is None or layer is None or self.shape is None:
+        if scan is None or plane is None or layer is None or self.shape is None or isinstance(self.shape, Mask):
             return
         if len(layer.data):
             last = len(layer.data) - 1
@@ -225,4 +247,4 @@ def read_back(vertices: Vertices, kind: str, former: Shape, plane: Plane, size: 
 def warm() -> None:
     """Have napari load and compile what it draws shapes with, in a thread: the first of a layer takes it seconds."""
     corners = np.array([[0, 0, 0], [0, 0, 9], [0, 9, 9], [0, 9, 0]], np.float64)
-    Shapes([corners, corners, corners[:2]], shape_type=["ellipse", "rectangle", "line"], ndim=3)
+    Shapes([corners, corners, corners[:2]], shape_type=["ellipse", "rectangle", "path"], ndim=3)

@@ -1,4 +1,4 @@
-"""A plot of what was measured: fractions along an axis, or how they settle as the sampled volume grows."""
+"""A plot of what was measured: fractions along an axis, how they settle as the sampled volume grows, or how thick phases are."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QWidget
 
 from lithoscope.classes import ClassTable
 
-KINDS = {"z": "along z", "y": "along y", "x": "along x", "representative": "by size of the sample"}
+KINDS = {"z": "along z", "y": "along y", "x": "along x", "representative": "by size of the sample", "thickness": "by thickness"}
 """What can be plotted, and what it is called."""
 
 
@@ -52,8 +52,8 @@ class PhasePlot(pg.PlotWidget):
             if x.size:
                 plot.plot(x, y, pen=pg.mkPen(c.colour, width=2), connect="finite")
                 self._rows += [(c.name, float(a), float(b)) for a, b in zip(x, y, strict=True)]
-        across = f"edge of the sample ({unit or 'voxels'})" if kind == "representative" else f"{kind} (voxels)"
-        self.setLabel("bottom", across, color=self._text.name())
+        along = {"representative": f"edge of the sample ({unit or 'voxels'})", "thickness": f"local thickness ({unit or 'voxels'})"}
+        self.setLabel("bottom", along.get(kind, f"{kind} (voxels)"), color=self._text.name())
         self.setLabel("left", "%", color=self._text.name())
         plot.autoRange()
 
@@ -62,6 +62,9 @@ class PhasePlot(pg.PlotWidget):
         if kind == "representative":
             steps = measured["representative"].get(id) or []
             return np.array([s.get("length", s["edge"]) for s in steps], float), np.array([100 * s["median"] for s in steps], float)
+        if kind == "thickness":
+            of = measured.get("thickness", {"phases": {}})["phases"].get(id, {"distribution": {"at": [], "fraction": []}})["distribution"]
+            return np.array(of["at"], float), np.array([100 * v for v in of["fraction"]], float)
         values = measured["profiles"][kind].get(id, [])
         return np.arange(len(values), dtype=float), np.array([np.nan if v is None else 100 * v for v in values])
 

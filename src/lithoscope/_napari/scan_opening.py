@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject
 from lithoscope._napari import layers as ours
 from lithoscope._napari.background import sentence
 from lithoscope._napari.collecting import Collections
+from lithoscope._napari.handover import Handover
 from lithoscope._napari.opening import Opened, opened, take_up_units, warm
 from lithoscope._napari.turns import Turns
 from lithoscope._napari.worker_client import Job
@@ -27,6 +28,8 @@ class ScanOpening(QObject):
         self._session = session
         self._collections = Collections()
         session.closing.connect(self._collections.lengthen)
+        self._handover = Handover()
+        session.closing.connect(self._handover.restore)
         self._turns = Turns(self)
         self._asked: set[Path] = set()
         """Scans that are being read: a second wish for one of them, as a double click makes, is the same wish."""
@@ -92,6 +95,7 @@ class ScanOpening(QObject):
             session.run("info", {"scan": str(path)}, f"count {found.scan.name}", lambda job: self._on_counted(job, path))
             return
         self._collections.shorten()
+        self._handover.quicken()
         self._turns.start(self._shown(found))
 
     def _shown(self, found: Opened) -> Generator[None, None, None]:

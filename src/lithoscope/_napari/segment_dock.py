@@ -7,9 +7,11 @@ from qtpy.QtWidgets import QFrame, QWidget
 
 from lithoscope._napari import actions
 from lithoscope._napari.class_table import ClassList
+from lithoscope._napari.cleaning_panel import CleaningPanel
 from lithoscope._napari.correcting_panel import CorrectingPanel
 from lithoscope._napari.dock import Dock
 from lithoscope._napari.export_form import ExportForm
+from lithoscope._napari.folding import Folding
 from lithoscope._napari.look import button, column, row, rule, text
 from lithoscope._napari.method_panel import MethodPanel
 from lithoscope._napari.remembered import Remembered
@@ -54,6 +56,8 @@ class SegmentDock(Dock):
         self.results = ResultsList()
         self.export_form = ExportForm(self.session)
         self.export_form.hide()
+        self.cleaning = CleaningPanel(self.session)
+        self.cleaning_fold = Folding("Clean and separate", self.cleaning)
         self.teaching = TeachingPanel(self.session)
         self.body.setLayout(
             column(
@@ -68,6 +72,7 @@ class SegmentDock(Dock):
                 self._below,
                 self.results,
                 self.export_form,
+                self.cleaning_fold,
                 self.teaching,
             )
         )
@@ -97,6 +102,7 @@ class SegmentDock(Dock):
     def restyle(self) -> None:
         super().restyle()
         self.methods.set_colours(self.colours)
+        self.cleaning.set_colours(self.colours)
         self.teaching.set_colours(self.colours)
         self.training.set_colours(self.colours)
 

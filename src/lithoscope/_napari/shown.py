@@ -56,6 +56,8 @@ class Shown:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         values = self._chunks.read(self._box)
+        # napari asks for one plane by a range of one, too: with a projection, its default, even where there is nothing to project.
+        self._follow(self._box, [axis for axis, n in enumerate(self.shape) if n == 1])
         return values if dtype is None else values.astype(dtype, copy=False)
 
     def __getitem__(self, key: Any) -> Any:
@@ -69,7 +71,7 @@ class Shown:
         if all(isinstance(one, slice) and one == slice(None) for one in after):
             return Shown(self._chunks, box, self._last)
         values = self._chunks.read(box)
-        self._follow(box, after)
+        self._follow(box, [axis for axis, one in enumerate(after) if not isinstance(one, slice)])
         return values[tuple(after)]
 
     def _cut(self, key: Any) -> tuple[list[range], list[Any]]:
@@ -98,9 +100,8 @@ class Shown:
                 after.append(0)
         return ranges, after
 
-    def _follow(self, box: Box, after: Sequence[Any]) -> None:
-        """Where one plane was read, have what lies beside it read ahead."""
-        planes = [axis for axis, one in enumerate(after) if not isinstance(one, slice)]
+    def _follow(self, box: Box, planes: Sequence[int]) -> None:
+        """Where one plane was read, one voxel thick along one axis, have what lies beside it read ahead."""
         if len(planes) == 1:
             axis = planes[0]
             place, last = box.start[axis], self._last[axis]

@@ -197,7 +197,7 @@ class SimilarDock(Dock):
         with self.session.telling():
             depth = recipe.edge(1.0, um if recipe.patch_um is not None else None) if recipe.patch else 1
             depth = 1 if scan.shape[0] == 1 or scan.separate_slices else depth
-            self._ask(Question(question_box(scan.shape, axis, index, ranges, depth), where=self.where.text()))
+            self._ask(Question(question_box(scan.shape, axis, index, ranges, depth), where=self.where.text(), axis=axis))
 
     def ask_token(self, axis: int, index: int, place: list[int]) -> None:
         """Ask for the token at a voxel."""
@@ -206,7 +206,7 @@ class SimilarDock(Dock):
             return
         self.marks.pick("")
         box = question_box(scan.shape, axis, index, [(p - 1.0, p + 1.0) for p in place], 1)
-        self._ask(Question(box, np.ones(box.shape, bool), planes=("zyx"[axis],), where=self.where.text()))
+        self._ask(Question(box, np.ones(box.shape, bool), planes=("zyx"[axis],), where=self.where.text(), axis=axis))
 
     def ask_stroke(self) -> None:
         """Ask for what is painted with the chosen class on the plane in view."""
@@ -225,7 +225,7 @@ class SimilarDock(Dock):
         low, high = [int(s[0]) for s in spans], [int(s[-1]) + 1 for s in spans]
         inner = Box((low[0], low[1], low[2]), (high[0], high[1], high[2])).shift(whole.start)
         mask = painted[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-        self._ask(Question(inner, mask, planes=("zyx"[plane.axis],), where=self.where.text()))
+        self._ask(Question(inner, mask, planes=("zyx"[plane.axis],), where=self.where.text(), axis=plane.axis))
 
     def _ask(self, question: Question) -> None:
         if not question.more and not question.less:
@@ -240,7 +240,7 @@ class SimilarDock(Dock):
         if self._answer is not None:
             q = self._answer.question
             more, less = (tuple(self._examples[key]) for key in ("more", "less"))
-            self._ask(Question(q.box, q.mask, q.planes, self.where.text(), q.k, more, less))
+            self._ask(Question(q.box, q.mask, q.planes, self.where.text(), q.k, more, less, q.axis))
 
     # --- answers ----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """The searching behind the Similar dock: a library kept in memory, asked in a thread. It knows no widget."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,13 @@ import numpy.typing as npt
 from qtpy.QtCore import QObject, Signal
 
 from lithoscope._napari.background import Background, sentence
-from lithoscope.errors import MissingError
+from lithoscope.errors import LithoscopeError, MissingError
 from lithoscope.volume.box import Box
 
 if TYPE_CHECKING:
     from lithoscope._napari.session import Session
     from lithoscope.retrieval.embed import Embedder
+    from lithoscope.retrieval.library import Library
     from lithoscope.retrieval.memory import Memory
     from lithoscope.retrieval.proposals import Proposal
     from lithoscope.retrieval.search import Found, Hit
@@ -26,7 +28,8 @@ Prepared = Mapping[float, Mapping[str, npt.NDArray[np.float32]]]
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What the person asked: a box of the open scan, perhaps with the voxels that count, and the planes it was drawn on."""
+    """What the person asked: a box of the open scan, perhaps with the voxels that count, and the planes that alone count; `axis` is
+    the one across which the person looked."""
 
     box: Box
     mask: npt.NDArray[np.bool_] | None = None
@@ -35,6 +38,7 @@ class Question:
     k: int = 24
     more: tuple[int, ...] = ()
     less: tuple[int, ...] = ()
+    axis: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,28 +78,30 @@ class Finder(QObject):
         return self._thread.busy
 
     def load(self, place: str) -> None:
-        """Read a library into memory."""
+        """Read a library into memory, and open its backbone, so that the first question does not wait for it."""
         self.memory = self._embedder = None
 
-        def work() -> "Memory":
+        def work() -> "tuple[Memory, Embedder | None]":
             from lithoscope.retrieval.library import Library
             from lithoscope.retrieval.memory import Memory
 
-            return Memory.load(Library.open(place))
+            library = Library.open(place)
+            return Memory.load(library), _warm(library)
 
         self._thread.start(work, self._on_loaded)
 
-    def _on_loaded(self, memory: "Memory") -> None:
+    def _on_loaded(self, loaded: "tuple[Memory, Embedder | None]") -> None:
+        memory, self._embedder = loaded
         self.memory = memory
         scans = len(memory.uuids)
         self.loaded.emit(f"{len(memory):,} patches of {scans} scan{'s' if scans != 1 else ''} · {memory.library.recipe.backbone}")
 
     def ask(self, question: Question) -> None:
-        """Find what is like this; what the library knows of the place already answers first."""
+        """Find what is like this. What the library has of the place already answers first, or else the plane in view alone."""
         memory, source = self.memory, self._source()
         if memory is None or source is None:
             return
-        self._thread.start(lambda: _looked_up(memory, source, question), lambda answer: self._on_rough(answer, question))
+        self._thread.start(lambda: self._glanced(memory, source, question), lambda answer: self._on_rough(answer, question))
 
     def _on_rough(self, answer: Answer | None, question: Question) -> None:
         if answer is not None:
@@ -103,6 +109,23 @@ class Finder(QObject):
         memory, source = self.memory, self._source()
         if memory is not None and source is not None:
             self._thread.start(lambda: self._looked_at(memory, source, question), self.answered.emit)
+
+    def _glanced(self, memory: "Memory", source: "Source", question: Question) -> Answer | None:
+        """A first answer; None where the whole one is as quick."""
+        from lithoscope.retrieval.asking import stored_query
+        from lithoscope.retrieval.glance import glance
+        from lithoscope.retrieval.search import Query, prepared
+
+        ready: Prepared | None = None if question.mask is not None else stored_query(memory, source.uuid, question.box)
+        if ready is None:
+            recipe = memory.library.recipe
+            plane = "zyx"[question.axis] if question.mask is not None or "zyx"[question.axis] in recipe.planes else recipe.planes[0]
+            seen = glance(self._opened(memory), source, question.box, "zyx".index(plane), question.mask)
+            if seen is None:
+                return None
+            ready = prepared(memory, Query({recipe.scales[0]: seen}, source.uuid, question.box))
+        found = _found(memory, source, question, ready, quick=True)
+        return Answer(question, found, ready, True, source.uuid, columns=tuple(memory.library.kinds))
 
     def _looked_at(self, memory: "Memory", source: "Source", question: Question) -> Answer:
         from lithoscope.retrieval.proposals import first_threshold, proposed
@@ -152,25 +175,28 @@ class Finder(QObject):
         self.failed.emit(sentence(error))
 
 
-def _looked_up(memory: "Memory", source: "Source", question: Question) -> Answer | None:
-    """The answer by what the library has of the place already, without any network; None if it has nothing or a part is meant."""
-    from lithoscope.retrieval.asking import stored_query
+def _warm(library: "Library") -> "Embedder | None":
+    """A library's backbone, opened and asked once; None where it is not here, which a question will tell."""
+    from lithoscope.retrieval.asking import embedder_for
 
-    if question.mask is not None:
-        return None
-    stored = stored_query(memory, source.uuid, question.box)
-    if stored is None:
-        return None
-    return Answer(question, _found(memory, source, question, stored), stored, True, source.uuid, columns=tuple(memory.library.kinds))
+    with suppress(LithoscopeError, ImportError):
+        found = embedder_for(library, None, "cpu")
+        import torch
+
+        with torch.inference_mode():
+            found.backbone.network(torch.zeros(1, 1, 4 * found.backbone.patch, 4 * found.backbone.patch))
+        return found
+    return None
 
 
-def _found(memory: "Memory", source: "Source", question: Question, ready: Prepared) -> "Found":
+def _found(memory: "Memory", source: "Source", question: Question, ready: Prepared, *, quick: bool = False) -> "Found":
     from lithoscope.retrieval.search import Query, search
 
     rows = memory.where(question.where) if question.where.strip() else None
     vectors: Any = ready
     query = Query({}, source.uuid, question.box)
-    return search(memory, query, question.k, rows=rows, more=question.more, less=question.less, vectors=vectors)
+    more, less = question.more, question.less
+    return search(memory, query, question.k, rows=rows, more=more, less=less, vectors=vectors, quick=quick)
 
 
 def question_box(scan_shape: Sequence[int], axis: int, index: int, ranges: Sequence[tuple[float, float]], depth: int) -> Box:

@@ -39,6 +39,9 @@ class TaughtPanel(QWidget):
         self._score = text()
         self._score.setAccessibleName("Score on strokes that were held out")
         self._working = text(muted=True)
+        keeps = self._working.sizePolicy()
+        keeps.setRetainSizeWhenHidden(True)  # what comes and goes with every stroke must not move what lies beneath
+        self._working.setSizePolicy(keeps)
         self.setLayout(column(row(self.certainty, 1, self.next), self._score, self._working, spacing=4))
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)

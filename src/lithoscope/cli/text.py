@@ -142,6 +142,8 @@ def measure(answer: Json) -> str:
         lines.append(f"mean IoU {answer['mean_iou']:.4f}  (" + ", ".join(f"{i}: {v:.4f}" for i, v in answer["iou"].items()) + ")")
     if "structure" in answer:
         lines.append(_structure(answer))
+    if "thickness" in answer:
+        lines.append(_thickness(answer["thickness"], answer["phases"]))
     return "\n".join([*lines, *answer.get("notes", ())])
 
 
@@ -169,6 +171,15 @@ def _structure(answer: Json) -> str:
         surface = f"{area['area']:.4g} {found['surface']['unit']}²" if area else ""
         rows.append((id.replace("_", " "), str(of["components"]), f"{of['largest_fraction']:.4f}", across, surface))
     return table(rows)
+
+
+def _thickness(found: Json, phases: Json) -> str:
+    rows: list[tuple[str, ...]] = [("class", "mean thickness", "spread", "median", "largest")]
+    for id, of in found["phases"].items():
+        name = f"{id} {phases[id].get('name', '')}".strip() if id in phases else id.replace("_", " ")
+        rows.append((name, *(f"{of[key]:.4g} {found['unit']}" for key in ("mean", "sd", "median", "largest"))))
+    blocks = "" if found["blocks"] == found["of_blocks"] else f"\nthickness of {found['blocks']} of {found['of_blocks']} blocks of the scan"
+    return table(rows) + blocks
 
 
 def compare(answer: Json) -> str:

@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from lithoscope.volume.voxel import Voxel
 
 SCHEMA = 1
+VOLUME = "likeness-"
+"""How the names of overlays over the whole scan begin."""
 
 
 def folder(scan: "Scan") -> Path:
@@ -32,8 +35,36 @@ def folder(scan: "Scan") -> Path:
 
 def kept(scan: "Scan") -> list[str]:
     """The names of the overlays that are kept, the latest last."""
-    found = [p for p in folder(scan).glob("*.zarr") if (p / "zarr.json").exists() and not p.name.startswith((".", "likeness-"))]
+    return [name for name in _names(scan) if not name.startswith(VOLUME)]
+
+
+def kept_volumes(scan: "Scan") -> list[str]:
+    """The names of what is kept of the whole scan, such as likeness to a token, the latest last."""
+    return [name for name in _names(scan) if name.startswith(VOLUME)]
+
+
+def _names(scan: "Scan") -> list[str]:
+    found = [p for p in folder(scan).glob("*.zarr") if (p / "zarr.json").exists() and not p.name.startswith(".")]
     return [p.stem for p in sorted(found, key=lambda p: p.stat().st_mtime)]
+
+
+def kept_again(scan: "Scan", name: str) -> Overlay | Path:
+    """An overlay that was kept, or the path of what is kept of the whole scan; one of other voxels than the scan has now says so."""
+    path = folder(scan) / f"{name}.zarr"
+    if name.startswith(VOLUME):
+        if not (path / "zarr.json").exists():
+            raise MissingError(f"there is no {name} any more beside {scan.name}; work it out again")
+        return path
+    found = read_overlay(path)
+    return found if _source(path) == scan.content_hash else replace(found, notes=(*found.notes, "the scan has changed since"))
+
+
+def delete(scan: "Scan", name: str) -> None:
+    """Delete what is kept under a name."""
+    scan.check_present()
+    path = folder(scan) / f"{name}.zarr"
+    with storage_errors(path):
+        shutil.rmtree(path)
 
 
 def name_of(overlay: Overlay) -> str:
@@ -192,6 +223,14 @@ def read_overlay(path: Path) -> Overlay:
         None if said["frame"] is None else Box.from_json(said["frame"]), None if at is None else (at[0], at[1], at[2]),
         tuple(said["notes"]), dict(said["about"]),
     )  # fmt: skip
+
+
+def _source(path: Path) -> str:
+    """The hash of the voxels that an overlay was made of."""
+    import zarr
+
+    own: Any = zarr.open_group(str(path), mode="r").attrs["lithoscope"]
+    return str(own["source"]["content_hash"])
 
 
 def table(path: Path, overlay: Overlay) -> Path:

@@ -25,6 +25,9 @@ SHIPPED = "lithoscope-tiny"
 RANDOM = "random-tiny"
 """A tiny network of random weights, for tests and for comparison."""
 
+SIAMESE = "siamese.json"
+"""A folder with this file holds a double Siamese network."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -150,6 +153,8 @@ def open_backbone(name: str | Path, *, key: str | None = None, device: str = "cp
             raise MissingError(f"there is no backbone at {path}")
         if (path / "model.json").is_file():
             return _tuned(path, device)
+        if (path / SIAMESE).is_file():
+            return _double(path, device)
         text, licence = path.stem if path.is_file() else path.resolve().name, "its publisher's"
     loaded = layouts.load(path, key=key)
     made: Any
@@ -171,6 +176,14 @@ def _tuned(folder: Path, device: str) -> Backbone:
     digest = hashlib.sha256(f"{found.sha256}-{adapters.adapter_hash(adapter, scale)}".encode()).hexdigest()
     network = adapters.tuned(found.network, adapter, scale).to(device)
     return replace(found, name=folder.resolve().name, network=network, sha256=digest, folder=None)
+
+
+def _double(folder: Path, device: str) -> Backbone:
+    """Both trunks of a double Siamese network, as one."""
+    from lithoscope.features import twin
+
+    network: Any = twin.opened(folder).to(device)
+    return Backbone(folder.resolve().name, network, "its publisher's", sha256(folder / twin.FILE), "double Siamese", folder=folder)
 
 
 def random_config() -> "VitConfig":

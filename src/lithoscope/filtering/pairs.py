@@ -1,6 +1,6 @@
 """Averages over neighbours weighed by how alike they are: what non-local means and the bilateral filter share.
 
-Each pair of voxels is weighed once, for both. The image is one flat row of numbers, so that a neighbour is a fixed distance
+Each pair of voxels is weighed once, for both. Each plane is one flat row of numbers, so that a neighbour is a fixed distance
 away and every step is one pass over contiguous memory; what wraps around falls into the halo, which is thrown away. Every voxel is
 summed up in the same order wherever its block begins, so that blocks make the bytes of the whole.
 """
@@ -58,43 +58,46 @@ def averaged(
     counts for nobody.
     """
     work: Any = np
-    arrays: list[Any] = [np.ascontiguousarray(a, np.float32).reshape(-1) for a in (values, values if guide is None else guide)]
-    mask: Any = None if valid is None else valid.astype(np.float32).reshape(-1)
+    depth, height, width = values.shape
+    given = [values, values if guide is None else guide, valid]
+    planes: list[Any] = [None if a is None else np.ascontiguousarray(a, np.float32).reshape(depth, height * width) for a in given]
     if device != "cpu":
         import torch
 
         work = torch
-        arrays = [torch.from_numpy(a).to(device) for a in arrays]
-        mask = None if mask is None else torch.from_numpy(mask).to(device)
-    total, weight = _sums(work, arrays[0], arrays[1] * np.float32(like.scale), mask, values.shape, like)
+        planes = [None if a is None else torch.from_numpy(a).to(device) for a in planes]
+    total, weight = _sums(work, planes[0], planes[1] * np.float32(like.scale), planes[2], (depth, height, width), like)
     if device != "cpu":
         total, weight = total.cpu().numpy(), weight.cpu().numpy()
-    core = tuple(slice(h, n - h) for h, n in zip(like.halo(), values.shape, strict=True))
-    total, weight = total.reshape(values.shape)[core], weight.reshape(values.shape)[core]
     found: Floats = total / (weight if valid is None else np.maximum(weight, np.float32(1e-30)))
-    return found
+    (a, b, c), row = like.halo(), np.empty((len(found), (height - 2 * like.halo()[1]) * width), np.float32)
+    row[:, : found.shape[1]] = found
+    return row.reshape(depth - 2 * a, height - 2 * b, width)[:, :, : width - 2 * c]
 
 
-def _sums(work: Any, v: Any, guide: Any, mask: Any, shape: tuple[int, ...], like: Likeness) -> tuple[Any, Any]:
-    """Σ weight · value and Σ weight, flat over the whole block; `work` is numpy or torch, whose passes are named alike."""
-    strides = (shape[1] * shape[2], shape[2], 1)
-    halo = like.halo()
-    first = sum(h * s for h, s in zip(halo, strides, strict=True))
-    last = sum((n - h - 1) * s for n, h, s in zip(shape, halo, strides, strict=True)) + 1
-    around = sum(p * s for p, s in zip(like.patch, strides, strict=True))
-    total = v + np.float32(0)
-    weight = work.ones_like(v) if mask is None else mask + np.float32(0)
+def _sums(work: Any, v: Any, guide: Any, mask: Any, shape: Triple, like: Likeness) -> tuple[Any, Any]:
+    """Σ weight · value and Σ weight over the core, its planes flat from the first of its voxels to the last.
+
+    The arrays are (z, y · x); `work` is numpy or torch, whose passes are named alike.
+    """
+    (depth, height, width), (halo_z, halo_y, halo_x), (patch_z, patch_y, patch_x) = shape, like.halo(), like.patch
+    first, last = halo_y * width + halo_x, (height - halo_y) * width - halo_x
+    around = patch_y * width + patch_x
+    core = slice(halo_z, depth - halo_z), slice(first, last)
+    total = v[core] + np.float32(0)
+    weight = work.ones_like(total) if mask is None else mask[core] + np.float32(0)
     spare = [work.empty_like(v) for _ in range(4)]
     free = np.float32(like.free) if work is np else v.new_tensor(like.free)
-    for offset in like.offsets():
-        far = sum(d * s for d, s in zip(offset, strides, strict=True))
-        start = first - far - around
-        size = last + around - start
-        square = spare[0][:size]
-        work.subtract(guide[start + far : start + far + size], guide[start : start + size], out=square)
+    for z, y, x in like.offsets():
+        far = y * width + x
+        low, high = first - max(far, 0), last - min(far, 0)
+        rows, size = depth - 2 * halo_z + 2 * patch_z + z, high - low + 2 * around
+        bottom, start = halo_z - z - patch_z, low - around
+        square = spare[0][:rows, :size]
+        near = guide[bottom : bottom + rows, start : start + size]
+        work.subtract(guide[bottom + z : bottom + z + rows, start + far : start + far + size], near, out=square)
         work.multiply(square, square, out=square)
-        w = _box_sum(work, spare[:3], size, like.patch, strides)
-        n = len(w)
+        w = _box_sum(work, spare[:3], (rows, size), like.patch, width)
         if like.free:
             work.subtract(free, w, out=w)
             work.clip(w, None, 0, out=w)
@@ -102,34 +105,40 @@ def _sums(work: Any, v: Any, guide: Any, mask: Any, shape: tuple[int, ...], like
             work.negative(w, out=w)
         work.exp(w, out=w)
         if like.factor is not None:
-            work.multiply(w, np.float32(like.factor(offset)), out=w)
-        term = spare[3][:n]
-        near, away = slice(first - far, last), slice(first, last + far)
-        for here, there in ((near, away), (away, near)):
-            work.multiply(w, v[there], out=term)
-            work.add(total[here], term, out=total[here])
-            counted = w
+            work.multiply(w, np.float32(like.factor((z, y, x))), out=w)
+        term = spare[3][: depth - 2 * halo_z, : last - first]
+        n = last - first
+        for own, by_z, by in (
+            (w[z:, first - low : first - low + n], z, far),
+            (w[: len(term), first - far - low : first - far - low + n], -z, -far),
+        ):
+            there = slice(halo_z + by_z, depth - halo_z + by_z), slice(first + by, last + by)
+            work.multiply(own, v[there], out=term)
+            work.add(total, term, out=total)
+            counted = own
             if mask is not None:
-                counted = work.multiply(w, mask[there], out=term)
-            work.add(weight[here], counted, out=weight[here])
+                counted = work.multiply(own, mask[there], out=term)
+            work.add(weight, counted, out=weight)
     return total, weight
 
 
-def _box_sum(work: Any, spare: list[Any], size: int, patch: Triple, strides: Triple) -> Any:
-    """The sums over the patch around each place of the first `size` numbers of spare[0], less what the patch reaches over.
+def _box_sum(work: Any, spare: list[Any], size: tuple[int, int], patch: Triple, width: int) -> Any:
+    """The sums over the patch around each place of the first `size` (z, y · x) of spare[0], less what the patch reaches over.
 
     A run of k numbers is put together from runs of 1, 2, 4 … so that each sum is made in the same order everywhere.
     """
-    source, *free = spare
-    for radius, stride in zip(patch[::-1], strides[::-1], strict=True):
+    source, shape = 0, list(size)
+    for axis, radius, stride in ((1, patch[2], 1), (1, patch[1], width), (0, patch[0], 1)):
         run, have = source, 1
         for bit in bin(2 * radius + 1)[3:]:
             for more, other in ((have, run), (1, source))[: 1 + int(bit)]:
-                length = size - (have + more - 1) * stride
-                out = next(s for s in free if s is not run)
-                work.add(run[:length], other[have * stride : have * stride + length], out=out[:length])
+                out = next(k for k in range(3) if k not in (run, source))
+                length = shape[axis] - (have + more - 1) * stride
+                rows, columns = (length, shape[1]) if axis == 0 else (shape[0], length)
+                down, along = (have * stride, 0) if axis == 0 else (0, have * stride)
+                further = spare[other][down : down + rows, along : along + columns]
+                work.add(spare[run][:rows, :columns], further, out=spare[out][:rows, :columns])
                 run, have = out, have + more
-        size -= 2 * radius * stride
-        free = [s for s in spare if s is not run]
+        shape[axis] -= 2 * radius * stride
         source = run
-    return source[:size]
+    return spare[source][: shape[0], : shape[1]]

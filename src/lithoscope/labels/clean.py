@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lithoscope.classes import ClassTable
-from lithoscope.errors import InputError, LockedError, TakenError
+from lithoscope.errors import InputError, LockedError, ResourceError, TakenError
 from lithoscope.job import Progress, Report, silent
 from lithoscope.labels import results
 from lithoscope.labels.budget import check_disk
 from lithoscope.labels.classes_file import known_classes
+from lithoscope.labels.cleaned import cleanings, note
 from lithoscope.labels.cleaning import removal
 from lithoscope.labels.cleaning.components import Components, Labels
-from lithoscope.labels.cleaning.scratch import Scratch
+from lithoscope.labels.cleaning.scratch import Room, Scratch
 from lithoscope.labels.cleaning.steps import Local, Place, Step, Taking, classes_after, meaning, parse_steps
 from lithoscope.labels.corrections import corrected
+from lithoscope.labels.history import MAX_STROKE
 from lithoscope.record import RunRecord
 from lithoscope.volume.blocks import Array3D, blocks
 from lithoscope.volume.box import Box, Triple
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 
 ARRAYS = 3
 """How many copies of the labels lie on the disk at once, at most, beside the result that is read."""
+AT_ONCE = 36 << 20
+"""Up to so many voxels are looked at in one block."""
+LARGEST = MAX_STROKE - (32 << 20)
+"""What corrections may take (bytes, packed) so that they can be undone as one."""
 
 
 def clean(
@@ -64,6 +70,7 @@ def clean(
                 "result": result,
                 "result_record": found.record.to_json(),
                 "corrected_voxels": source.changed_voxels,
+                "cleanings": cleanings(scan, result, source),
                 "shape": list(scan.shape),
                 "box": None if found.box == Box.whole(scan.shape) else found.box.to_json(),
                 "field_of_view": None if scan.field_of_view is None else scan.field_of_view.to_json(),
@@ -119,6 +126,11 @@ def clean_in_place(scan: "Scan", result: str, steps: Sequence[str | Step], *, re
                     if changed.any():
                         labels.write(box, changed, new)
                         count += int(np.count_nonzero(changed))
+                        labels.flush()  # what waits for the disk is held in memory
+                        if labels.store.newest_bytes > LARGEST:
+                            raise ResourceError("so much would change that it could not be undone as one; clean into a new result")
+            if count:
+                note(scan, result, labels, [str(step) for step in todo], count)
         except BaseException:
             if count:
                 labels.undo()
@@ -144,7 +156,8 @@ def _run(
         told = _told(report, f"step {number} of {len(steps)}, {step}")
         count = 0
         for action in meaning(step, place):
-            made, voxels = apply(action, labels, frame, edge, scratch, flat=place.flat, report=told)
+            blocks_of = together(frame, edge) if isinstance(action, Taking) else edge
+            made, voxels = apply(action, labels, frame, blocks_of, scratch, flat=place.flat, report=told)
             scratch.drop(labels)
             labels, count = made, count + voxels
         changed.append(count)
@@ -152,15 +165,23 @@ def _run(
     return labels, changed
 
 
+def together(frame: Box, edge: Triple) -> Triple:
+    """The blocks in which components are found: all of a frame that is small enough, for what meets at faces costs time."""
+    return frame.stop if frame.size <= AT_ONCE else edge
+
+
 def apply(
-    action: Taking | Local, source: Array3D, frame: Box, edge: Triple, scratch: Scratch, *, flat: bool, report: Report
+    action: Taking | Local, source: Array3D, frame: Box, edge: Triple, scratch: Room, *, flat: bool, report: Report
 ) -> tuple[Array3D, int]:
     """A new array with an action done to the labels within the frame, and how many voxels it changed."""
     target = scratch.array()
     if not isinstance(action, Taking):
         return target, _local(action, source, frame, edge, target, report)
-    components = Components(source, frame, edge, action.keys, connectivity=action.connectivity, flat=flat, report=report)
-    done = removal.remove(components, action.rule, target, to=action.to, report=report)
+    rule = action.rule
+    components = Components(
+        source, frame, edge, action.keys, connectivity=action.connectivity, flat=flat, measured=rule.measures, report=report
+    )
+    done = removal.remove(components, rule, target, to=action.to, report=report)
     del components
     if not done.pending:
         return target, done.changed

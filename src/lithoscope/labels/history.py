@@ -9,6 +9,8 @@ from lithoscope.labels.journal import Entry, Kind
 
 MAX_STROKES = 1000
 MAX_BYTES = 64 << 20
+MAX_STROKE = 256 << 20
+"""The newest stroke is kept up to this size (bytes), whatever had to go for it."""
 
 
 @dataclass(slots=True)
@@ -26,14 +28,19 @@ class Stroke:
 class History:
     """The strokes that can be undone, and those that were and can be redone."""
 
-    def __init__(self, max_strokes: int = MAX_STROKES, max_bytes: int = MAX_BYTES) -> None:
-        self.max_strokes, self.max_bytes = max_strokes, max_bytes
+    def __init__(self, max_strokes: int = MAX_STROKES, max_bytes: int = MAX_BYTES, max_stroke: int = MAX_STROKE) -> None:
+        self.max_strokes, self.max_bytes, self.max_stroke = max_strokes, max_bytes, max_stroke
         self.done: deque[Stroke] = deque()
         self.undone: list[Stroke] = []
         self.last = 0
         """The highest stroke number that was ever given."""
         self._bytes = 0
         self._too_large = 0
+
+    @property
+    def bytes(self) -> int:
+        """What all strokes take, those that were undone included."""
+        return self._bytes
 
     def add(self, stroke: int, change: Change) -> None:
         """Take up a change of the newest stroke; what was undone can no longer be redone."""
@@ -46,7 +53,7 @@ class History:
             self.last = max(self.last, stroke)
         self.done[-1].changes.append(change)
         self._bytes += len(change.packed)
-        while self.done and (len(self.done) > self.max_strokes or self._bytes > self.max_bytes):
+        while len(self.done) > self.max_strokes or self._bytes > (self.max_bytes if len(self.done) > 1 else self.max_stroke):
             dropped = self.done.popleft()
             self._bytes -= dropped.bytes
             if dropped.id == stroke:  # half a stroke is not undone

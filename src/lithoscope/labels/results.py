@@ -12,6 +12,7 @@ import zarr
 
 from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError, LithoscopeError, MissingError, NewerSchemaError, TakenError, UnreadableError
+from lithoscope.labels.companions import delete_companions, rename_companions
 from lithoscope.labels.result_writer import PARTIAL, SCHEMA, ResultWriter, check_not_in_use, covered, list_in_group, replaced
 from lithoscope.record import RunRecord
 from lithoscope.volume.box import Box, Triple
@@ -151,7 +152,7 @@ def older_than_view(scan: "Scan", result: Result) -> bool:
 
 
 def rename(scan: "Scan", old: str, new: str) -> None:
-    """Give a result, and its corrections, another name."""
+    """Give a result another name, and its corrections, its spot check and its tables with it."""
     path = open_result(scan, old).path
     check_name(new)
     same = [other for other in scan.results() if other.casefold() == new.casefold() and other != old]
@@ -162,12 +163,13 @@ def rename(scan: "Scan", old: str, new: str) -> None:
     with storage_errors(path):
         if corrections.exists():
             corrections.rename(target)
+        rename_companions(scan, old, new)
         path.rename(path.with_name(new))
     list_in_group(scan)
 
 
 def delete(scan: "Scan", name: str) -> None:
-    """Remove a result and the corrections of it, or a run of that name that was ended before it was done."""
+    """Remove a result and all that is kept beside it, or a run of that name that was ended before it was done."""
     partial = scan.labels_folder / (check_name(name) + PARTIAL)
     if name not in scan.results() and partial.exists():
         check_not_in_use(partial, f"the unfinished result {name} of {scan.name}")
@@ -185,6 +187,7 @@ def delete(scan: "Scan", name: str) -> None:
         shutil.rmtree(gone, ignore_errors=True)
         path.rename(gone)
         shutil.rmtree(corrections, ignore_errors=True)
+        delete_companions(scan, name)
         shutil.rmtree(gone, ignore_errors=True)
         shutil.rmtree(scan.sidecar / "runs" / result.record.uuid, ignore_errors=True)
     list_in_group(scan)

@@ -19,12 +19,14 @@ from lithoscope.labels import results
 from lithoscope.labels.budget import check_disk
 from lithoscope.labels.classes_file import known_classes
 from lithoscope.labels.clean import frame_of
+from lithoscope.labels.cleaned import cleanings
 from lithoscope.labels.cleaning.front import Front, Looked, Sliced
 from lithoscope.labels.cleaning.scratch import Scratch
 from lithoscope.labels.corrections import corrected
 from lithoscope.labels.separation.ascent import DIRECTIONS, ascend, touching
 from lithoscope.labels.separation.basins import FORCED, Numbers, Saddles, flooded
 from lithoscope.labels.separation.distance import Distances, block_distances, spacing_of
+from lithoscope.labels.separation.regions import Regions, highest
 from lithoscope.record import RunRecord
 from lithoscope.volume.blocks import blocks
 from lithoscope.volume.box import Box, Triple
@@ -74,6 +76,7 @@ def separate(
                 "result": result,
                 "result_record": found.record.to_json(),
                 "corrected_voxels": source.changed_voxels,
+                "cleanings": cleanings(scan, result, source),
                 "shape": list(scan.shape),
                 "box": None if found.box == Box.whole(scan.shape) else found.box.to_json(),
                 "field_of_view": None if scan.field_of_view is None else scan.field_of_view.to_json(),
@@ -118,26 +121,26 @@ def find_grains(
 ) -> Grains:
     """Write provisional numbers to `target` (z, y, x, uint32) and find which of them are one grain."""
     front = Front(frame, edge, [np.uint32, np.float32, np.int64, np.int64], flat=flat)
-    tops: list[Distances] = [np.zeros(0, np.float32)]
-    places: list[Numbers] = [np.zeros(0, np.int64)]
-    saddles: list[Saddles] = []
-    total = 0
+    regions = Regions(height)
     todo = blocks(frame, edge)
     for done, box in enumerate(todo):
         report(Progress(done, len(todo), "finding grains"))
         part = _Part.of(labels, id, box, frame, spacing, height, flat)
-        numbers = part.numbers(total)
+        numbers = part.numbers(regions.count)
         target[box.slices] = numbers
-        tops.append(part.tops)
-        places.append(part.places)
-        saddles.append(part.saddles.renamed(np.arange(len(part.tops)) + total))
-        total += len(part.tops)
+        regions.add(part.tops, part.places, part.saddles)
         sides: list[Sliced] = [numbers, part.values, _FramePlaces(box, frame), Looked(part.onward, part.onward_places)]
         for here, there in front.meet(box, sides, 3):
-            saddles.append(_across(here, there, frame))
+            regions.meet(_across(here, there, frame))
         front.push(box, sides)
-    names, _ = flooded(np.concatenate(tops), Saddles.joined(saddles), height)
-    return _numbered(names, np.concatenate(tops), np.concatenate(places))
+        del part, numbers, sides
+        if done + 1 < len(todo) and todo[done + 1].start[1] != box.start[1]:  # a row of blocks is done
+            unfinished = np.zeros(regions.count + 1, np.bool_)
+            for planes in front.held(0):
+                unfinished[planes] = True
+            regions.settle(unfinished[1:])
+    regions.settle()
+    return Grains(*regions.numbered())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,7 +179,7 @@ class _Part:
         names, left = flooded(ways.values, saddles, height, free)
         count = int(names.max()) + 1 if names.size else 0
         own = _FramePlaces(box, frame)[...].reshape(-1)[ways.places]
-        tops, places = _highest(names, ways.values, own, count)
+        tops, places = highest(names, ways.values, own, count)
         onward_places = _FramePlaces(grown, frame)[...].reshape(-1)
         return cls(ways.summits, names, tops, places, left, values, ways.onward, onward_places)
 
@@ -246,22 +249,3 @@ def _across(here: tuple[npt.NDArray[Any], ...], there: tuple[npt.NDArray[Any], .
         numbers[z * 9 + y * 3 + x] = number
     pairs = np.stack([own, other]).astype(np.int64) - 1
     return Saddles(pairs, heights, first * DEPTH + numbers[keys]).highest(int(pairs.max(initial=0)) + 1)
-
-
-def _highest(names: Numbers, values: Distances, places: Numbers, count: int) -> tuple[Distances, Numbers]:
-    """The height and place of the highest summit of each of `count` regions; of equal ones the last."""
-    order = np.lexsort((places, values, names))
-    last = order[np.append(np.diff(names[order]) != 0, True)] if order.size else order
-    assert len(last) == count
-    return values[last], places[last]
-
-
-def _numbered(names: Numbers, tops: Distances, places: Numbers) -> Grains:
-    """Grains numbered from 1 by the places of their highest voxels."""
-    count = int(names.max()) + 1 if names.size else 0
-    _, at = _highest(names, tops, places, count)
-    rank = np.empty(count, np.int64)
-    rank[np.argsort(at)] = np.arange(1, count + 1)
-    table = np.zeros(len(names) + 1, np.uint32)
-    table[1:] = rank[names]
-    return Grains(count, table)

@@ -24,6 +24,7 @@ _RETRY_SECONDS = 1.0
 _BATCH = 16
 _PIECE = 256
 _COMPACT_ABOVE = 128 << 20
+_COMPACT_TIMES = 2
 
 
 class LabelStore(EditableArray):
@@ -189,6 +190,16 @@ class LabelStore(EditableArray):
         """The number of the stroke that `undo` would take back; 0 when there is none."""
         return self._history.done[-1].id if self._history.done else 0
 
+    @property
+    def newest_bytes(self) -> int:
+        """How much that stroke takes; `undo` knows none of more than `MAX_STROKE`."""
+        return self._history.done[-1].bytes if self._history.done else 0
+
+    def stands(self, stroke: int) -> bool:
+        """Whether a stroke of this number was not undone."""
+        with self._lock:
+            return all(undone.id != stroke for undone in self._history.undone)
+
     def _step(self, kind: Kind) -> Box | None:
         with self._lock:
             self._check_writable()
@@ -301,7 +312,8 @@ class LabelStore(EditableArray):
     def _finish_pass(self, *, mark: bool) -> None:
         with self._lock:
             clean = not self._pending and not self._chunks.dirty
-            entries = list(self._history.entries()) if clean and self._journal.length > _COMPACT_ABOVE else []
+            long = self._journal.length > max(_COMPACT_ABOVE, _COMPACT_TIMES * self._history.bytes)
+            entries = list(self._history.entries()) if clean and long else []
             last = self._history.last
         if entries:
             self._journal.rewrite(entries)

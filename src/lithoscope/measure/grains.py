@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lithoscope.errors import InputError
+from lithoscope.errors import InputError, UnreadableError
 from lithoscope.job import Progress, Report, silent
 from lithoscope.volume.blocks import Array3D, blocks
 from lithoscope.volume.box import Box, Triple
@@ -26,6 +26,7 @@ BINS = 24
 """Bins of the size distribution, of equal width in the logarithm of the diameter."""
 _DIRECTIONS: list[Triple] = [(z, y, x) for z, y, x in product((-1, 0, 1), repeat=3) if (z, y, x) > (0, 0, 0)]
 _RAYS = 20_000
+_LENGTHS = (("volume", "3"), ("equivalent_diameter", ""), ("surface", "2"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -230,6 +231,26 @@ def save_grains(table: GrainTable, target: Path) -> list[Path]:
     about = target.with_suffix(".json")
     write_json(about, {"summary": table.summary(), "sizes": table.distribution(), "grains": list(table.rows())})
     return [plain, sizes, about]
+
+
+def load_grains(table: Path) -> GrainTable:
+    """The grains of a table that `save_grains` wrote.
+
+    Raises:
+        UnreadableError: it is not one.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            head, *rows = csv.reader(file)
+        found = dict(zip(head, np.array(rows, np.float64).reshape(-1, len(head)).T, strict=True))
+        unit = next(name for name in head if name.startswith("volume_")).removeprefix("volume_").removesuffix("3")
+        whole = {name: found[name].astype(np.int64) for name in ("voxels", "contacts")}
+        volume, diameter, surface = (found[f"{name}_{unit}{power}"] for name, power in _LENGTHS)
+        centre = np.stack([found[axis] for axis in "zyx"], axis=1)
+        cut = found["cut"] > 0
+        return GrainTable(unit, whole["voxels"], volume, diameter, surface, found["sphericity"], whole["contacts"], cut, centre)
+    except (KeyError, StopIteration, ValueError, UnicodeDecodeError) as error:
+        raise UnreadableError(f"{table} is not a table of grains, or is damaged; separate the grains again") from error
 
 
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lithoscope.errors import InputError, MissingError, NewerSchemaError, TakenError, UnreadableError
 from lithoscope.job import Report, silent
+from lithoscope.labels.companions import spot_check_place
 from lithoscope.measure.spotcheck import Checked, Draw, checked, draw
 from lithoscope.record import now
 from lithoscope.volume.store import storage_errors, write_json
@@ -67,11 +68,6 @@ class SpotCheck:
         return cls(str(data["result"]), str(data["record"]), Draw.from_json(data), int(data["seed"]), str(data["begun"]), seen)
 
 
-def place_of(scan: "Scan", result: str) -> Path:
-    """Where the spot check of a result is kept."""
-    return Path(scan.sidecar / "spotchecks" / f"{result}.json")
-
-
 def begin(scan: "Scan", result: str, count: int = 200, *, seed: int = 0, overwrite: bool = False, report: Report = silent) -> SpotCheck:
     """Draw places of a result as corrected, and keep them.
 
@@ -88,19 +84,19 @@ def begin(scan: "Scan", result: str, count: int = 200, *, seed: int = 0, overwri
 
 def load(scan: "Scan", result: str) -> SpotCheck | None:
     """The spot check of a result, if there is one of it as it is now; a result that was made anew has none."""
-    place = place_of(scan, result)
+    place = spot_check_place(scan, result)
     if not place.exists():
         return None
     try:
         found = SpotCheck.from_json(json.loads(place.read_text(encoding="utf-8")))
     except (KeyError, TypeError, ValueError) as error:
         raise UnreadableError(f"{place} is damaged and cannot be read; delete it and begin the spot check anew") from error
-    return found if found.record == _record_of(scan, result) else None
+    return replace(found, result=result) if found.record == _record_of(scan, result) else None
 
 
 def save(scan: "Scan", check: SpotCheck) -> None:
     """Keep it."""
-    place = place_of(scan, check.result)
+    place = spot_check_place(scan, check.result)
     with storage_errors(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         write_json(place, check.to_json())

@@ -189,17 +189,20 @@ def measure(
     truth: str | Path | None = None,
     value_map: Mapping[int, int] | None = None,
     structure: bool = False,
+    thickness: bool = False,
     report: Report = silent,
 ) -> dict[str, Any]:
     """The phases of a result, corrections included, and how well it agrees with a truth.
 
     The truth is a TIFF, a folder of slices, an array in a Zarr, or a name in the scan; `value_map` says which class each of its
-    values is, 0 meaning that nobody said. With `structure`, also what is connected and how much surface there is.
+    values is, 0 meaning that nobody said. With `structure`, also what is connected and how much surface there is; with
+    `thickness`, how thick the phases are.
     """
     from lithoscope.labels.classes_file import known_classes
     from lithoscope.labels.corrections import corrected
     from lithoscope.labels.results import older_than_view, open_result
     from lithoscope.measure import structure as structures
+    from lithoscope.measure import thickness as thicknesses
 
     found, view = open_result(scan, result), scan.field_of_view
     classes = known_classes(scan, found.classes)
@@ -217,6 +220,8 @@ def measure(
     measured["correlation"] = correlations(classes, known, scan.voxel)
     if structure:
         measured["structure"] = structures.structure(scan, result, report=report)
+    if thickness:
+        measured["thickness"] = thicknesses.thickness(scan, result, report=report)
     return measured if agreed is None else {**measured, "truth": Path(str(truth)).name, **agreed}
 
 

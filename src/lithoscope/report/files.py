@@ -33,6 +33,7 @@ def tables(whole: Mapping[str, Any]) -> dict[str, list[Row]]:
     profiles: list[Row] = [("result", "axis", "slice", "class", "fraction")]
     curve: list[Row] = [("result", "class", "edge_voxels", "length", "boxes", "low", "median", "high")]
     correlation: list[Row] = [("result", "class", "axis", "lag_voxels", "probability")]
+    thickness: list[Row] = [("result", "class", "thickness", "unit", "fraction")]
     for name, one in whole["results"].items():
         m = one["measured"]
         for id, p in m["phases"].items():
@@ -44,7 +45,12 @@ def tables(whole: Mapping[str, Any]) -> dict[str, list[Row]]:
             curve += [(name, id, s["edge"], s.get("length"), s["boxes"], s["low"], s["median"], s["high"]) for s in steps]
         for id, c in m["correlation"].items():
             correlation += [(name, id, axis, lag, v) for axis, values in c["probability"].items() for lag, v in enumerate(values)]
+        for id, of in m.get("thickness", {"phases": {}})["phases"].items():
+            shares = zip(of["distribution"]["at"], of["distribution"]["fraction"], strict=True)
+            thickness += [(name, id, at, m["thickness"]["unit"], share) for at, share in shares]
     found |= {"phases": phases, "profiles": profiles, "representative": curve, "correlation": correlation}
+    if len(thickness) > 1:
+        found["thickness"] = thickness
     if whole["comparison"] is not None:
         found |= _compared(whole["comparison"])
     return found

@@ -18,7 +18,7 @@ from lithoscope.labels.classes_file import known_classes
 from lithoscope.labels.corrections import corrected
 from lithoscope.labels.results import Result, open_result, results
 from lithoscope.measure.phases import measure
-from lithoscope.report import sections
+from lithoscope.report import sections, sizes
 from lithoscope.report.charts import Line, legend, lines
 from lithoscope.report.files import write_files
 from lithoscope.report.planes import grey_plane, label_plane, plane_box
@@ -44,6 +44,7 @@ def report_page(
     truth: str | None = None,
     truth_map: Mapping[int, int] | None = None,
     structure: bool = False,
+    thickness: bool = False,
     overwrite: bool = False,
     report: Report = silent,
 ) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def report_page(
     shown = []
     for number, name in enumerate(named):
         told = _part(report, number, len(named))
-        measured = measure(scan, name, truth=truth, value_map=truth_map, structure=structure, report=told)
+        measured = measure(scan, name, truth=truth, value_map=truth_map, structure=structure, thickness=thickness, report=told)
         result = open_result(scan, name)
         shown.append(Shown(result, known_classes(scan, result.classes), measured))
     whole = {
@@ -190,11 +191,11 @@ def _result(shown: Shown) -> str:
     made += sections.phases(measured, classes)
     between = f"The interval covers {measured['interval']['covers']}. It comes from: {measured['interval']['by']}."
     made += f'<p class="soft">{escape(between)}</p>'
-    made += sections.structures(measured, classes)
+    made += sections.structures(measured, classes) + sizes.table(measured, classes)
     if "mean_iou" in measured:
         made += f"<h3>Against {escape(measured['truth'])}: mean IoU {measured['mean_iou']:.3f}</h3>"
         made += sections.agreement_table(measured, classes) + sections.confusion(measured, classes)
-    return made + sections.phase_figures(measured, classes)
+    return made + sections.phase_figures(measured, classes, sizes.figure(measured, classes))
 
 
 def _methods(scan: Scan, shown: Sequence[Shown], compared: Mapping[str, Any] | None) -> str:
@@ -208,6 +209,7 @@ def _methods(scan: Scan, shown: Sequence[Shown], compared: Mapping[str, Any] | N
         intervals=any("bootstrap" in s.measured["interval"]["by"] for s in shown),
         mapping=compared is not None,
         surface=any("structure" in s.measured for s in shown),
+        thickness=any("thickness" in s.measured for s in shown),
         boundary=compared is not None or any("boundary_f1" in s.measured for s in shown),
     )
     listed = "".join(f"<li>{escape(text)}</li>" for text in cited)

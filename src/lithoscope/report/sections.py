@@ -65,8 +65,8 @@ def interval(low: float | None, high: float | None) -> str:
     return "–" if low is None or high is None else f"{100 * low:.2f} … {100 * high:.2f} %"
 
 
-def phase_figures(measured: Json, classes: ClassTable) -> str:
-    """Profile, representative volume and correlation of one result."""
+def phase_figures(measured: Json, classes: ClassTable, more: str = "") -> str:
+    """Profile, representative volume and correlation of one result, and further figures."""
     unit = measured["length_unit"] or "voxels"
     made = []
     for axis in "zyx":
@@ -93,6 +93,7 @@ def phase_figures(measured: Json, classes: ClassTable) -> str:
         curves.append(Line(classes[int(id)].name, classes[int(id)].colour, [n * size for n in range(len(values))], values))
     drawn = lines(curves, f"distance along x ({unit})", "probability", title="two-point correlation along x", zero=True) if curves else ""
     made.append(figure("Two-point correlation", drawn, "The probability that two voxels this far apart are both of the phase."))
+    made.append(more)
     return f'<div class="grid">{"".join(made)}</div>'
 
 
@@ -165,7 +166,7 @@ def comparison_table(found: Json, classes: ClassTable) -> str:
                 score(m.get("mean_boundary_f1")),
                 f"{m['seconds']:.1f}",
                 megabytes(m["peak_bytes"]) + gpu,
-                "strokes" if m["needs_labels"] else "grey values",
+                "strokes" if m["needs_labels"] or m["name"] == "threshold" else "grey values",
             ]
         )
     made = table(head, rows, best=0) if rows else ""

@@ -20,6 +20,8 @@ SOURCES = {
     "dino": "M. Oquab et al., DINOv2: learning robust visual features without supervision, TMLR (2024).",
     "blocks": "H. R. Künsch, The jackknife and the bootstrap for general stationary observations, Ann. Stat. 17, 1217–1241 (1989).",
     "surface": "J. Ohser, F. Mücklich, Statistical Analysis of Microstructures in Materials Science, Wiley (2000).",
+    "thickness": "T. Hildebrand, P. Rüegsegger, A new method for the model-independent assessment of thickness in three-dimensional "
+    "images, J. Microsc. 185, 67–75 (1997).",
     "mapping": "H. W. Kuhn, The Hungarian method for the assignment problem, Nav. Res. Logist. Q. 2, 83–97 (1955).",
     "boundary": "G. Csurka, D. Larlus, F. Perronnin, What is a good evaluation measure for semantic segmentation?, BMVC 2013.",
 }
@@ -57,6 +59,12 @@ def paragraph(
                 "Connected components share faces of voxels; surface areas were estimated by Crofton's formula from crossings in "
                 "thirteen directions."
             )
+        if thick := [m["thickness"] for m in measured if "thickness" in m]:
+            part = thick[0]
+            spread = (
+                "" if part["blocks"] == part["of_blocks"] else f", in {part['blocks']} blocks spread over the scan of {part['of_blocks']}"
+            )
+            said.append(f"Local thickness is the diameter of the largest sphere within the phase over each voxel{spread}.")
     return " ".join(said)
 
 
@@ -74,7 +82,9 @@ def made(name: str, record: RunRecord) -> str:
     found = [f"{key}: {_said(value)}" for key, value in record.learnt.items() if key in ("thresholds", "centres")]
     tail = f"; {', '.join(found)}" if found else ""
     image = record.source.get("image")
-    return f"{words}{f', on the filtered image {image}' if image else ''}{tail}."
+    taught = [key for key in record.inputs if key.startswith("strokes on ")]
+    by = f", taught by {' and '.join(taught)}" if taught and (kind is None or kind.needs_labels) else ""
+    return f"{words}{f', on the filtered image {image}' if image else ''}{by}{tail}."
 
 
 def _compared(comparison: Mapping[str, Any]) -> list[str]:
@@ -113,8 +123,9 @@ def _said(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def sources(methods: Sequence[str], *, intervals: bool, mapping: bool, surface: bool, boundary: bool) -> list[str]:
+def sources(methods: Sequence[str], *, intervals: bool, mapping: bool, surface: bool, boundary: bool, thickness: bool = False) -> list[str]:
     """The references of what was used."""
     wanted = [*dict.fromkeys(methods)]
-    wanted += [key for key, used in (("blocks", intervals), ("mapping", mapping), ("surface", surface), ("boundary", boundary)) if used]
+    more = {"blocks": intervals, "mapping": mapping, "surface": surface, "thickness": thickness, "boundary": boundary}
+    wanted += [key for key, used in more.items() if used]
     return [SOURCES[key] for key in wanted if key in SOURCES]

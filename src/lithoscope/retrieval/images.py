@@ -90,11 +90,15 @@ def opened(image: ImageFile) -> "Picture":
 
 def cropped(picture: "Picture") -> "Picture":
     """The middle 224 × 224 of a picture squashed to 256 × 256, in colour."""
+    edge = (SQUASHED - KEPT) // 2
+    return squashed(picture, SQUASHED).crop((edge, edge, edge + KEPT, edge + KEPT))
+
+
+def squashed(picture: "Picture", edge: int) -> "Picture":
+    """A picture in colour, squashed to a square of this edge."""
     from PIL import Image
 
-    edge = (SQUASHED - KEPT) // 2
-    whole = _colour(picture).resize((SQUASHED, SQUASHED), Image.Resampling.BICUBIC)
-    return whole.crop((edge, edge, edge + KEPT, edge + KEPT))
+    return _colour(picture).resize((edge, edge), Image.Resampling.BICUBIC)
 
 
 def _colour(picture: "Picture") -> "Picture":

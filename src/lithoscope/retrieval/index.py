@@ -20,24 +20,30 @@ from lithoscope.retrieval.vectors import Floats
 
 KINDS = ("exact", "hnsw", "ivfpq", *FAMILIES)
 RECALL_AT = 10
+REFINE = {"hnsw": 10, "ivfpq": 100}
+"""How many times as many as are wanted are ranked exactly."""
+LEARNT = 50_000
+"""From so many rows the range of each number is learnt."""
 FEWEST = 100
 """With fewer patches an index has nothing to win."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexSettings:
-    """`links` and `ef`: of HNSW, neighbours kept a row and looked at a query. `lists` (0: by size), `visited`, `code_bytes`: of IVF-PQ.
-    `tables`, `bits`, `probes`: of hashing."""
+    """`links`, `construction`, `ef`: of HNSW, neighbours kept a row, and looked at for a row and for a query. `lists` (0: by size),
+    `visited`, `code_bytes`: of IVF-PQ. `tables`, `bits`, `probes`: of hashing. `refine`: for every place that is wanted, so many that
+    HNSW and IVF-PQ name by their rounded vectors are ranked by the exact ones (0: by kind)."""
 
     links: int = 32
-    construction: int = 40
-    ef: int = 160
+    construction: int = 100
+    ef: int = 240
     lists: int = 0
-    visited: int = 32
+    visited: int = 16
     code_bytes: int = 48
     tables: int = 10
     bits: int = 20
     probes: int = 200
+    refine: int = 0
     seed: int = 0
 
 
@@ -98,7 +104,7 @@ class Index:
 
     def nearest(self, vectors: Floats, query: Floats, k: int) -> npt.NDArray[np.intp]:
         """The `k` rows of most similarity among the candidates, best first."""
-        rows = self.candidates(query, k if self.kind in ("exact", "hnsw") else 16 * k)
+        rows = self.candidates(query, (self.settings.refine or REFINE.get(self.kind, 1)) * k)
         values = vectors[rows] @ query
         return rows[np.argsort(-values, kind="stable")[:k]]
 
@@ -120,10 +126,12 @@ def _faiss(kind: str, vectors: Floats, settings: IndexSettings, report: Report) 
     faiss = _library()
     count, width = vectors.shape
     if kind == "hnsw":
-        made = faiss.IndexHNSWFlat(width, settings.links, faiss.METRIC_INNER_PRODUCT)
+        # Eight bits a number: the vectors themselves lie in the library, and the best are ranked by them.
+        made = faiss.IndexHNSWSQ(width, faiss.ScalarQuantizer.QT_8bit, settings.links, faiss.METRIC_INNER_PRODUCT)
         made.hnsw.efConstruction = settings.construction
+        made.train(vectors[:: max(1, count // LEARNT)])
     else:
-        lists = settings.lists or max(1, min(int(4 * count**0.5), count // 40))
+        lists = settings.lists or max(1, min(int(count**0.5), count // 40))
         code = max(c for c in range(1, min(settings.code_bytes, width) + 1) if width % c == 0)
         bits = 8 if count >= 40 * 256 else 4
         made = faiss.IndexIVFPQ(faiss.IndexFlatIP(width), width, lists, code, bits, faiss.METRIC_INNER_PRODUCT)

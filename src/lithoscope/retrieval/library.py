@@ -63,14 +63,14 @@ class Library:
         if found is not None:
             return found
         way = f"make one: lithoscope library add {uri} SCAN"
-        if not store.is_remote(str(uri)) and not Path(uri).is_dir():
+        if not store.is_remote(place := store.placed(uri)) and not Path(place).is_dir():
             raise MissingError(f"there is no library at {uri}; {way}")
         raise UnreadableError(f"{uri} is not a library, or was never finished; {way}")
 
     @classmethod
     def find(cls, uri: str | Path) -> Self | None:
         """The library in a folder or object store, or None when there is none yet."""
-        text = str(uri)
+        text = store.placed(uri)
         if not store.is_remote(text) and not Path(text).is_dir():
             return None
         tables = Tables(text)
@@ -80,7 +80,7 @@ class Library:
     @classmethod
     def create(cls, uri: str | Path, recipe: Recipe) -> Self:
         """A new, empty library; the one that lies there if it is one."""
-        text = str(uri)
+        text = store.placed(uri)
         folder = None if store.is_remote(text) else Path(text)
         if folder is not None and folder.exists() and (not folder.is_dir() or _foreign(folder)):
             raise InputError(f"{text} holds other files; choose another place for the library")

@@ -67,12 +67,10 @@ class Memory:
                 raw = vectors_of(piece, column, recipe.width)
                 known[column][part] = raw.any(1)
                 vectors[column][part] = library.preparation.one(column, raw)
-            named = dict(zip(piece["scan"].to_pylist(), piece["name"].to_pylist(), strict=True))
-            for uuid, name in named.items():
+            for own, (uuid, name, rows) in enumerate(_scans_of(piece)):
                 uuids.setdefault(uuid, len(uuids))
                 names[uuid] = name
-            kinds, back = np.unique(np.asarray(piece["scan"].to_pylist()), return_inverse=True)
-            scan[part] = np.array([uuids[str(kind)] for kind in kinds], np.int32)[back]
+                scan[part][rows == own] = uuids[uuid]
             start += batch.num_rows
             report(Progress(start, count, f"reading {library.name}"))
         partly = {c: k for c, k in known.items() if not k.all()}
@@ -115,6 +113,17 @@ class Memory:
         by_place = {(one["scan"], round(one["scale"], 4), one["z0"], one["y0"], one["x0"]): one for one in found}
         wanted = ((self.uuids[int(self.scan[r])], round(float(self.scale[r]), 4), *self.boxes[r, 0].tolist()) for r in rows)
         return [by_place.get(place, {}) for place in wanted]
+
+
+def _scans_of(piece: Any) -> list[tuple[str, str, npt.NDArray[np.int32]]]:
+    """The uuid and name of each scan of some rows, and for all of them the numbers (rows,) of the scans that the rows are of.
+
+    Arrow finds them, so that a window is not held up: a list of a million words would do that.
+    """
+    coded = piece["scan"].combine_chunks().dictionary_encode()
+    rows = np.asarray(coded.indices).astype(np.int32)
+    found = coded.dictionary.to_pylist()
+    return [(uuid, piece["name"][int(np.argmax(rows == own))].as_py(), rows) for own, uuid in enumerate(found)]
 
 
 def _as_table(batch: Any) -> Any:

@@ -46,7 +46,7 @@ class Rotation:
             turned *= signs
             part = (turned.reshape(-1, right) @ hadamard(right)).reshape(count, left, right)
             other = part.transpose(0, 2, 1).reshape(-1, left) @ hadamard(left)
-            turned = other.reshape(count, right, left).transpose(0, 2, 1).reshape(count, dimensions) * np.float32(dimensions**-0.5)
+            turned[:] = other.reshape(count, right, left).transpose(0, 2, 1).reshape(count, dimensions) * np.float32(dimensions**-0.5)
         return turned
 
 

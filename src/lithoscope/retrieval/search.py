@@ -22,6 +22,11 @@ OVERLAP = 0.25
 LESS = 0.5
 """How much an example of what is not wanted counts, beside one of what is."""
 CANDIDATES = 32
+"""So many rows a place that is wanted are looked at, for many of them overlap."""
+BY_ONE = 4
+"""So many times as many where they are chosen by one column."""
+FEW_OF = 4
+"""Below this part of the library the rows that a filter leaves are compared alone."""
 
 Vectors = Mapping[str, Floats]
 
@@ -116,9 +121,11 @@ def search(
     less: Sequence[int] = (),
     vectors: Mapping[float, Vectors] | None = None,
     index: "Index | None" = None,
+    quick: bool = False,
 ) -> Found:
     """The `k` most similar places. `rows` are those that may be found; `more` and `less` are rows that are, or are not, what is meant;
-    `vectors` is the query prepared already. An `index` proposes the places where there is no filter and one scale."""
+    `vectors` is the query prepared already. Where there is no filter and one scale, an `index` proposes the places; with `quick` and
+    without an index, those do that are best by one of the columns. What is proposed is ranked by all of them."""
     if k < 1:
         raise InputError(f"{k} places were asked for; ask for one or more")
     if not len(memory):
@@ -127,16 +134,31 @@ def search(
     if more or less:
         example = [{c: v[row] for c, v in memory.vectors.items()} for row in (*more, *less)]
         own = wished(own, example[: len(more)], example[len(more) :])
-    if index is not None and rows is None and len(own) == 1:
-        from lithoscope.retrieval.index import joined_query
-
-        vector = dict(next(iter(own.values())))
-        proposed = index.candidates(joined_query(memory, vector), max(64, CANDIDATES * k))
+    if (index is not None or quick) and rows is None and len(own) == 1:
+        vector, count = dict(next(iter(own.values()))), max(64, CANDIDATES * k)
+        proposed = _proposed(memory, vector, count, index)
         if len(proposed):
             likeness = memory.similarity_of(vector, proposed)
-            return ranked_hits(memory, query, likeness, k, candidates=proposed, without=(*more, *less))
+            found = ranked_hits(memory, query, likeness, k, candidates=proposed, without=(*more, *less))
+            if len(found.hits) == k:
+                return found
+    if rows is not None and len(own) == 1 and len(rows) < len(memory) // FEW_OF:
+        likeness = memory.similarity_of(dict(next(iter(own.values()))), rows)
+        return ranked_hits(memory, query, likeness, k, candidates=rows, without=(*more, *less))
     values = similarities(memory, own)
     return ranked_hits(memory, query, values, k, rows=rows, without=(*more, *less))
+
+
+def _proposed(memory: Memory, vector: dict[str, Floats], count: int, index: "Index | None") -> npt.NDArray[np.intp]:
+    """Rows worth a look, about `count`; some times as many where one column alone chooses them."""
+    if index is not None:
+        from lithoscope.retrieval.index import joined_query
+
+        return index.candidates(joined_query(memory, vector), count)
+    column = next((c for c in vector if c in memory.vectors and vector[c].any()), None)
+    if column is None or len(memory) <= (several := BY_ONE * count):
+        return np.empty(0, np.intp)
+    return np.argpartition(memory.vectors[column] @ -vector[column], several)[:several]
 
 
 def ranked_hits(

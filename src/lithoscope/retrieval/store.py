@@ -18,9 +18,24 @@ SCHEMA = 1
 ABOUT, SCANS = "about", "scans"
 
 
+REMOTE = ("s3", "s3+ddb", "gs", "az", "abfss", "file-object-store")
+"""Object stores that a library may lie in; the last one is a folder seen as one."""
+
+
 def is_remote(uri: str) -> bool:
     """Whether a library lies in an object store (s3://, gs://, az://) and not in a folder."""
     return "://" in uri and not uri.startswith("file://")
+
+
+def placed(uri: str | Path) -> str:
+    """A library's place as the database takes it: a folder's path, or the URI of an object store."""
+    text = str(uri)
+    scheme, mark, _ = text.partition("://")
+    if not mark or scheme == "file":
+        return str(Path(text.removeprefix("file://")))
+    if scheme not in REMOTE:
+        raise InputError(f"{text}: no library can be kept at {scheme}://; name a folder, or a place at s3://, gs:// or az://")
+    return text
 
 
 def needed() -> Any:
@@ -36,7 +51,7 @@ class Tables:
     """The tables behind one URI. Nothing is created before it is asked for."""
 
     def __init__(self, uri: str) -> None:
-        self.uri = uri if is_remote(uri) else str(Path(uri.removeprefix("file://")))
+        self.uri = placed(uri)
         lancedb = needed()
         try:
             self._database = lancedb.connect(self.uri)

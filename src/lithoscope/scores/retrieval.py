@@ -126,6 +126,12 @@ def p_at_nk(vectors: npt.NDArray[Any], groups: Sequence[str], metric: Metric = "
     return ranked(vectors, groups, metric, depth=1).p_at_nk
 
 
+def at_relevant(scores: npt.NDArray[Any], relevant: npt.NDArray[np.bool_]) -> float:
+    """Of the best scored (n,) items, as many as are `relevant`, the share that is: R-precision of one ranking."""
+    count = int(relevant.sum())
+    return float(relevant[np.argsort(-scores, kind="stable")[:count]].mean()) if count else float("nan")
+
+
 @dataclass(frozen=True, slots=True)
 class NearestF1:
     """The macro F1 of the nearest neighbour's class over several splits: mean and standard deviation."""

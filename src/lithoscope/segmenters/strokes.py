@@ -68,7 +68,7 @@ def _said(sample: Sample, number: int) -> tuple[npt.NDArray[np.uint8], npt.NDArr
     last = number << 32
     for id in np.unique(said[said > 0]):
         pieces, count = label(said == id, np.ones((3, 3, 3)))
-        stroke[pieces > 0] = pieces[pieces > 0] + last
+        stroke[pieces > 0] = pieces[pieces > 0].astype(np.int64) + last
         last += count
     return said, stroke
 

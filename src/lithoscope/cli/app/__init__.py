@@ -13,6 +13,7 @@ from lithoscope.cli.app import (
     retrieval,
     scans,
     segmenting,
+    similarity,
 )
 from lithoscope.cli.app.root import app
 
@@ -30,4 +31,5 @@ __all__ = [
     "retrieval",
     "scans",
     "segmenting",
+    "similarity",
 ]

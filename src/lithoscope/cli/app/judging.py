@@ -71,6 +71,7 @@ def report(
     truth: str | None = None,
     map: Many = None,
     structure: bool = False,
+    thickness: bool = False,
     overwrite: bool = False,
     common: Common = COMMON,
 ) -> None:
@@ -90,6 +91,8 @@ def report(
         Which class each value of the truth is, such as 0=1 255=2.
     structure
         Also measure what is connected and how much surface there is.
+    thickness
+        Also measure how thick each phase is.
     overwrite
         Replace a page that is there already.
     """
@@ -110,6 +113,7 @@ def report(
         truth=truth,
         map=map,
         structure=structure,
+        thickness=thickness,
         overwrite=overwrite,
     )
 

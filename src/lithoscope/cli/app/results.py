@@ -143,6 +143,7 @@ def measure(
     truth: str | None = None,
     map: Many = None,
     structure: bool = False,
+    thickness: bool = False,
     common: Common = COMMON,
 ) -> None:
     """Count phase fractions; against a truth, score the result.
@@ -159,5 +160,7 @@ def measure(
         Which class each value of the truth is, such as 0=1 255=2.
     structure
         Also measure what is connected and how much surface there is.
+    thickness
+        Also measure how thick each phase is: the size of pores and grains.
     """
-    run("measure", text.measure, common, scan=scan, result=result, truth=truth, map=map, structure=structure)
+    run("measure", text.measure, common, scan=scan, result=result, truth=truth, map=map, structure=structure, thickness=thickness)

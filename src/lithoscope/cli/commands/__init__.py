@@ -46,6 +46,10 @@ COMMANDS = {
     "library_list": "retrieval:library_list",
     "library_export": "retrieval:library_export",
     "search": "retrieval:search",
+    "similarity_train": "similarity:similarity_train",
+    "similarity_review": "similarity:similarity_review",
+    "similarity_evaluate": "similarity:similarity_evaluate",
+    "similarity_apply": "similarity:similarity_apply",
     "doctor": "machine:doctor",
 }
 """Where each command is, by the name that the worker process knows it by; a file is imported when one of its commands is asked for."""

@@ -73,6 +73,7 @@ def report(
     truth: str | None = None,
     map: Sequence[str] | None = None,
     structure: bool = False,
+    thickness: bool = False,
     overwrite: bool = False,
     report: Report = silent,
 ) -> Json:
@@ -89,6 +90,7 @@ def report(
         truth=truth,
         truth_map=parse_value_map(map) if map else None,
         structure=structure,
+        thickness=thickness,
         overwrite=overwrite,
         report=report,
     )

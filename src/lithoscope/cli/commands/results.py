@@ -172,12 +172,15 @@ def measure(
     truth: str | None = None,
     map: Sequence[str] | None = None,
     structure: bool = False,
+    thickness: bool = False,
     report: Report = silent,
 ) -> Json:
-    """Phase fractions of a result and, against a truth, its scores; with `structure`, what is connected and how much surface."""
+    """Phase fractions of a result and, against a truth, its scores; with `structure`, what is connected and how much surface; with
+    `thickness`, how thick each phase is."""
     from lithoscope.labels.imports import parse_value_map
     from lithoscope.measure.phases import measure as count
     from lithoscope.volume.scan import Scan
 
     value_map = parse_value_map(map) if map else None
-    return count(Scan.open(Path(scan), readonly=True), result, truth=truth, value_map=value_map, structure=structure, report=report)
+    opened = Scan.open(Path(scan), readonly=True)
+    return count(opened, result, truth=truth, value_map=value_map, structure=structure, thickness=thickness, report=report)

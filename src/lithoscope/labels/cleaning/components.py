@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lithoscope.job import Progress, Report, silent
-from lithoscope.labels.cleaning.front import Front, Looked
+from lithoscope.labels.cleaning.front import Front, Looked, Sliced
 from lithoscope.volume.blocks import Array3D, blocks, read
 from lithoscope.volume.box import Box, Triple
 
@@ -32,7 +32,8 @@ class Part:
     """The components of one block. Entry 0 of each table is for voxels in none.
 
     `numbers` (z, y, x) are the block's own; `sizes` and `faces` are those of the whole components: voxels, and as bits the low and
-    high faces of the frame along z, y and x that it touches; `crossing` is the number of those that reach other blocks, else -1.
+    high faces of the frame along z, y and x that it touches (of slices that are not connected, along y and x alone); `crossing` is the
+    number of those that reach other blocks, else -1.
     """
 
     index: int
@@ -46,7 +47,10 @@ class Part:
 
 
 class Components:
-    """The components of `source` within `frame`; `connectivity` is 6, 18 or 26. `flat` never connects along z."""
+    """The components of `source` within `frame`; `connectivity` is 6, 18 or 26. `flat` never connects along z.
+
+    Where nobody asks for their sizes and keys, `measured=False` spares counting them: both are then 0 for all.
+    """
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class Components:
         *,
         connectivity: int = 6,
         flat: bool = False,
+        measured: bool = True,
         report: Report = silent,
         message: str = "finding components",
     ) -> None:
@@ -65,7 +70,7 @@ class Components:
         self.seen = np.zeros(256, np.bool_)
         """Which labels the source holds."""
         self.flat = flat
-        self._keys, self._connectivity = keys, connectivity
+        self._keys, self._connectivity, self._measured = keys, connectivity, measured
         self._first: list[int] = []
         self._kept: dict[int, _Labelled] = {}
         self._room = KEPT
@@ -92,7 +97,7 @@ class Components:
         found = self._kept.get(index) or self._labelled(box)
         sizes, faces = found.sizes.copy(), self._touched(box, found)
         crossing = np.full(len(found.keys), -1, np.int64)
-        reaching = self._reaching(box, found.numbers)
+        reaching = self._reaching(box, found)
         whole = self._whole[self._first[index] : self._first[index] + len(reaching)]
         crossing[reaching] = whole
         sizes[reaching], faces[reaching] = self.sizes[whole], self.faces[whole]
@@ -108,27 +113,30 @@ class Components:
             odd = slice((box.start[0] + 1) % 2, None, 2)
             keys[odd][keys[odd] > 0] += 256
         numbers, count = cc3d.connected_components(keys, connectivity=self._connectivity, return_N=True, out_dtype=np.uint32)
-        return _Labelled.of(labels, numbers, self._keys, count)
+        return _Labelled.of(labels, numbers, self._keys, count) if self._measured else _Labelled.counted(labels, numbers, count)
 
     def _touched(self, box: Box, found: "_Labelled") -> npt.NDArray[np.uint8]:
         """Which faces of the frame each of a block's components touches within the block."""
         faces = np.zeros(len(found.keys), np.uint8)
         faces[found.bare] = OPEN
-        for axis in range(3):
+        for axis in range(int(self.flat), 3):
             for side, (a, b) in enumerate(((box.start, self.frame.start), (box.stop, self.frame.stop))):
                 if a[axis] == b[axis]:
-                    faces[np.unique(np.take(found.numbers, -side, axis))] |= np.uint8(1 << (2 * axis + side))
+                    there = np.zeros(len(faces), np.bool_)
+                    there[np.take(found.numbers, -side, axis)] = True
+                    faces[there] |= np.uint8(1 << (2 * axis + side))
         faces[0] = 0
         return faces
 
-    def _reaching(self, box: Box, numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+    def _reaching(self, box: Box, found: "_Labelled") -> npt.NDArray[np.int64]:
         """The numbers of the components that touch a face which the block shares with another."""
-        found = [np.zeros(1, np.uint32)]
+        there = np.zeros(len(found.keys), np.bool_)
         for axis in range(int(self.flat), 3):
             for side, (a, b) in enumerate(((box.start, self.frame.start), (box.stop, self.frame.stop))):
                 if a[axis] != b[axis]:
-                    found.append(np.unique(np.take(numbers, -side, axis)))
-        return np.unique(np.concatenate(found))[1:].astype(np.int64)
+                    there[np.take(found.numbers, -side, axis)] = True
+        there[0] = False
+        return np.flatnonzero(there)
 
     def _join(self, report: Report, message: str) -> None:
         """Look at every block once, and join what meets."""
@@ -140,7 +148,7 @@ class Components:
             report(Progress(done, len(self.boxes), message))
             found = self._labelled(box)
             self.seen |= found.seen
-            reaching = self._reaching(box, found.numbers)
+            reaching = self._reaching(box, found)
             self._first.append(total)
             sizes.append(found.sizes[reaching])
             faces.append(self._touched(box, found)[reaching])
@@ -148,7 +156,7 @@ class Components:
             known = np.zeros(len(found.keys), np.uint32)
             known[reaching] = np.arange(total + 1, total + 1 + len(reaching))
             total += len(reaching)
-            sides = [Looked(found.numbers, known), Looked(found.numbers, found.keys)]
+            sides: list[Sliced] = [Looked(found.numbers, known), _Keyed(found.labels, self._keys)]
             for (here, own), (there, other) in front.meet(box, sides, REACH[self._connectivity]):
                 same = (own == other) & (own > 0)
                 pairs.append(_distinct(here[same], there[same]))
@@ -177,11 +185,22 @@ class _Labelled:
     seen: npt.NDArray[np.bool_]
 
     @classmethod
+    def counted(cls, labels: Labels, numbers: npt.NDArray[np.uint32], count: int) -> "_Labelled":
+        """What is known of components 1 … count without counting their voxels."""
+        seen = np.zeros(256, np.bool_)
+        seen[_runs(labels.reshape(-1))[1]] = True
+        bare = np.unique(numbers[labels == 0]) if seen[0] else np.zeros(0, np.uint32)
+        return cls(labels, numbers, np.zeros(count + 1, np.uint8), np.zeros(count + 1, np.int64), bare, seen)
+
+    @classmethod
     def of(cls, labels: Labels, numbers: npt.NDArray[np.uint32], keys: Keys, count: int) -> "_Labelled":
         """What is known of components 1 … count; counted by runs of equal voxels, of which there are far fewer than voxels."""
         flat, named = labels.reshape(-1), numbers.reshape(-1)
-        starts = np.flatnonzero((flat[1:] != flat[:-1]) | (named[1:] != named[:-1])) + 1
-        starts = np.concatenate([np.zeros(1, starts.dtype), starts])
+        begins = np.empty(flat.size, np.bool_)
+        begins[:1] = True
+        np.not_equal(named[1:], named[:-1], out=begins[1:])
+        begins[1:] |= flat[1:] != flat[:-1]
+        starts = np.flatnonzero(begins)
         lengths = np.diff(starts, append=flat.size)
         flat, named = flat[starts], named[starts]
         table = np.zeros(count + 1, np.uint8)
@@ -195,6 +214,25 @@ class _Labelled:
     @property
     def nbytes(self) -> int:
         return self.labels.nbytes + self.numbers.nbytes + self.sizes.nbytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Keyed:
+    """A block of labels seen as keys: its planes are looked up when asked for."""
+
+    labels: Labels
+    keys: Keys
+
+    def __getitem__(self, key: Any, /) -> Labels:
+        return self.keys(np.ascontiguousarray(self.labels[key]))
+
+
+def _runs(flat: Labels) -> tuple[npt.NDArray[np.int64], Labels]:
+    """Where runs of equal labels begin, and which they are."""
+    begins = np.ones(flat.size, np.bool_)
+    np.not_equal(flat[1:], flat[:-1], out=begins[1:])
+    starts = np.flatnonzero(begins)
+    return starts, flat[starts]
 
 
 def _distinct(here: npt.NDArray[np.uint32], there: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:

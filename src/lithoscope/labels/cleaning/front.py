@@ -75,6 +75,10 @@ class Front:
             row[:depth, x] = array[:, -1]
             last[:depth, :height] = array[:, :, -1]
 
+    def held(self, number: int) -> Iterator[npt.NDArray[Any]]:
+        """The planes that are kept of the array of this number; some may be of blocks that no other will meet."""
+        yield from (kept[number] for kept in (self._below, self._layer, self._before, self._row, self._last))
+
     def _turn(self, box: Box) -> None:
         """Begin the next layer or row where the block lies in one."""
         if self._at is not None and box.start[0] != self._at[0]:

@@ -31,6 +31,11 @@ class Target(Protocol):
 class Rule(ABC):
     """Which components are taken out."""
 
+    @property
+    def measures(self) -> bool:
+        """Whether it asks for sizes and keys."""
+        return True
+
     def learn(self, components: Components, report: Report) -> None:  # noqa: B027 - most rules need not
         """Look at all components first, where the rule compares them."""
 
@@ -55,6 +60,10 @@ class Enclosed(Rule):
 
     voxels: float
 
+    @property
+    def measures(self) -> bool:
+        return bool(np.isfinite(self.voxels))
+
     def removed(self, part: Part) -> Chosen:
         chosen: Chosen = (part.sizes < self.voxels) & (part.faces == 0)
         return chosen
@@ -65,6 +74,7 @@ class NotThrough(Rule):
     """Those that do not touch both faces of the frame along the axis (0, 1 or 2)."""
 
     axis: int
+    measures = False
 
     def removed(self, part: Part) -> Chosen:
         both = np.uint8(3 << (2 * self.axis))
@@ -108,6 +118,8 @@ class NotLargest(Rule):
 
 class All(Rule):
     """Every one."""
+
+    measures = False
 
     def removed(self, part: Part) -> Chosen:
         return np.ones(len(part.keys), np.bool_)
@@ -155,7 +167,7 @@ def fill_pending(source: Array3D, original: Array3D, frame: Box, edge: Triple, t
         keys: Labels = (labels == PENDING).view(np.uint8)
         return keys
 
-    found = Components(source, frame, edge, pending, flat=flat, report=report)
+    found = Components(source, frame, edge, pending, flat=flat, measured=False, report=report)
     restoring = _Restoring(target, original, found)
     remove(found, All(), restoring, report=report)
     return restoring.same

@@ -132,6 +132,8 @@ def _largest(step: Step, place: Place) -> list[Taking | Local]:
 def _through(step: Step, place: Place) -> list[Taking | Local]:
     if step.value not in ("z", "y", "x"):
         raise InputError(f"step {str(step)!r}: {step.value!r} is not an axis; write through=z, through=y or through=x")
+    if place.flat and step.value == "z":
+        raise InputError(f"step {str(step)!r}: nothing leads through slices that are not connected; write through=y or through=x")
     return [_taking(step, place, removal.NotThrough("zyx".index(step.value)))]
 
 
