@@ -11,14 +11,12 @@ import pytest
 from PIL import Image
 from qtpy.QtWidgets import QApplication
 
-from lithoscope.labels.corrections import corrected
 from lithoscope.labels.results import open_result
-from lithoscope.volume.box import Box
 
 pytest.importorskip("torch")
 
 SIZE = (1360, 880)
-PICTURES = ("scan", "thresholds", "strokes", "correct", "measure", "compare")
+PICTURES = ("scan", "thresholds", "strokes", "correct")
 
 
 def wait_for(qtbot, condition, seconds=180):
@@ -76,7 +74,6 @@ def picture(window, qtbot):
 
 @pytest.mark.timeout(1200)
 def test_the_tutorial_goes_as_it_is_told(window, picture, qtbot):
-    from lithoscope._napari.measure_dock import MeasureDock
     from lithoscope._napari.scan_dock import ScanDock
     from lithoscope._napari.segment_dock import SegmentDock
     from lithoscope.sample import CLASSES
@@ -123,47 +120,6 @@ def test_the_tutorial_goes_as_it_is_told(window, picture, qtbot):
     layer.paint((16, y, x), int(wrong[y, x]))
     assert np.asarray(layer.data[16])[y, x] == truth[y, x] != before[y, x]
     picture("correct")
-
-    measure = dock(MeasureDock)
-    measure.structure.setChecked(True)
-    measure.thickness.setChecked(True)
-    wait_for(qtbot, measure.measure.isEnabled)
-    measure.measure.click()
-    wait_for(qtbot, lambda: "Sampling:" in measure._words.text())
-    measure.kind.setCurrentIndex(measure.kind.findData("thickness"))
-    picture("measure")
-    with corrected(scan, open_result(scan, "forest"), readonly=True) as labels:
-        assert labels.read(Box.whole(scan.shape)).max() == 3
-
-    panel = measure.compare
-    panel.truth.setCurrentIndex(panel.truth.findData("truth"))
-    for i in range(panel._methods.count()):
-        item = panel._methods.item(i)
-        chosen = item.text() in ("threshold", "otsu", "kmeans", "fuzzy", "forest")
-        item.setCheckState(item.checkState().Checked if chosen else item.checkState().Unchecked)
-    with qtbot.waitSignal(session.jobs.finished, timeout=400_000):
-        panel.compare.click()
-    wait_for(qtbot, lambda: panel.table.rowCount() == 5)
-    panel.table.selectRow(0)
-    unfold(panel)
-    picture("compare")
-
-
-def unfold(panel):
-    """Open what the panel is folded in, and bring it into view."""
-    from qtpy.QtWidgets import QScrollArea
-
-    from lithoscope._napari.folding import Folding
-
-    outer = panel.parent()
-    while not isinstance(outer, Folding):
-        outer = outer.parent()
-    outer.unfold()
-    while not isinstance(outer, QScrollArea):
-        outer = outer.parent()
-    for _ in range(5):
-        QApplication.processEvents()
-    outer.ensureWidgetVisible(panel.promote)
 
 
 def deep_places(plane, label, count):
