@@ -50,7 +50,7 @@ def test_commands_and_options_that_are_shown_exist(page):
     sections = {m[1]: m[2] for m in re.finditer(r"^##+ lithoscope ([a-z -]+)\n(.*?)(?=^##+ lithoscope |\Z)", reference, re.M | re.S)}
     for line in re.findall(r"^    lithoscope (.+)$", page.read_text(encoding="utf-8"), re.M):
         words = line.split()
-        command = " ".join(words[:2]) if words[0] in ("labels", "images", "library") else words[0]
+        command = " ".join(words[:2]) if words[0] in ("labels", "images", "library", "similarity") else words[0]
         assert command in sections, line
         for option in re.findall(r"--[a-z-]+", line):
             assert option in sections[command], line

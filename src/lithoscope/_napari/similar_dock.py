@@ -11,9 +11,12 @@ from lithoscope._napari.dock import Dock
 from lithoscope._napari.hit_list import HitList
 from lithoscope._napari.library_row import LibraryRow
 from lithoscope._napari.look import button, column, main_button, mark_bad, row, rule, text
+from lithoscope._napari.marks_row import MarksRow
+from lithoscope._napari.pages import Pages
 from lithoscope._napari.proposal_panel import ProposalPanel
 from lithoscope._napari.query_marks import QueryMarks
 from lithoscope._napari.similar_finder import Answer, Finder, Question, library_place, question_box
+from lithoscope._napari.teach_page import TeachPage
 from lithoscope.volume.box import Box
 
 if TYPE_CHECKING:
@@ -59,6 +62,7 @@ class SimilarDock(Dock):
         self.less_button = button("Less like", "Look for less like the chosen places")
         self.propose_button = button("As labels…", "Propose voxels of the chosen places as labels")
         self.save_button = button("Save…", "Save the places as a table or a contact sheet")
+        self.mark_row = MarksRow(self.session, self.finder, self.hits)
         self.proposals = ProposalPanel(self.session)
         self._below = QWidget()
         self._below.setLayout(
@@ -67,12 +71,15 @@ class SimilarDock(Dock):
                 self._vote,
                 self.hits,
                 row(self.more_button, self.less_button, 1, self.propose_button, spacing=4),
+                self.mark_row,
                 self.proposals,
             )
         )
-        self.body.setLayout(
-            column(self._name, self.library, rule(), row(self.way, 1), self.where, self.ask_button, self._line, self._below)
-        )
+        self.teaching = TeachPage(self.session, self.finder)
+        find = QWidget()
+        find.setLayout(column(row(self.way, 1), self.where, self.ask_button, self._line, self._below))
+        self.pages = Pages({"Find": find, "Teach": self.teaching})
+        self.body.setLayout(column(self._name, self.library, rule(), self.pages))
         self._answer: Answer | None = None
         self._examples: dict[str, list[int]] = {"more": [], "less": []}
         self._to_propose: list[Hit] = []
@@ -82,6 +89,8 @@ class SimilarDock(Dock):
         self._slow.failed.connect(self._on_slow_failed)
         self.session.closing.connect(self._slow.close)
         self.library.chosen.connect(self.load)
+        self.teaching.embedded.connect(self.load)
+        self.mark_row.changed.connect(self.teaching.check)
         self.finder.loaded.connect(self._on_loaded)
         self.finder.answered.connect(self.show_answer)
         self.finder.failed.connect(self._on_failed)
@@ -116,6 +125,10 @@ class SimilarDock(Dock):
         if self._jump is not None and scan is not None and scan.uuid == self._jump.scan:
             hit, self._jump = self._jump, None
             self._arrive(hit)
+
+    def restyle(self) -> None:
+        super().restyle()
+        self.teaching.set_colours(self.colours)
 
     def load(self, place: str) -> None:
         """Take up a library, if there is one at this place."""
@@ -248,6 +261,7 @@ class SimilarDock(Dock):
         """Show what was found."""
         chosen = [hit.row for hit in self.hits.chosen()] if self._answer is not None and self._answer.question is answer.question else []
         self._answer = answer
+        self.mark_row.show_answer(answer)
         self._below.show()
         found = answer.found
         head = "nothing similar" if not found.similar else f"{len(found.hits)} places"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,9 +135,9 @@ class Finder(QObject):
         raw = {s: embedder.query(source, question.box, s, question.mask, question.planes) for s in recipe.scales}
         query = Query(raw, source.uuid, question.box)
         ready = prepared(memory, query)
-        answer = _found(memory, source, question, ready)
         axis = "zyx".index((question.planes or ("z",))[0])
         nearest = min(recipe.scales, key=lambda s: abs(s - 1))
+        answer = _weighed(memory, source, question, ready, raw[nearest])
         own = proposed(embedder, memory.library.preparation, source, question.box, ready[nearest], axis=axis, scale=nearest)
         part = None if question.mask is None or own is None or question.mask.shape != own.likeness.shape else question.mask
         return Answer(question, answer, ready, own=source.uuid, threshold=first_threshold(own, part), columns=tuple(memory.library.kinds))
@@ -197,6 +197,16 @@ def _found(memory: "Memory", source: "Source", question: Question, ready: Prepar
     query = Query({}, source.uuid, question.box)
     more, less = question.more, question.less
     return search(memory, query, question.k, rows=rows, more=more, less=less, vectors=vectors, quick=quick)
+
+
+def _weighed(memory: "Memory", source: "Source", question: Question, ready: Prepared, raw: dict[str, npt.NDArray[np.float32]]) -> "Found":
+    """What was found; by the gate of a double Siamese network where the library was embedded with one."""
+    from lithoscope.similarity.query import CANDIDATES, by_gate, double_of
+
+    double = double_of(memory)
+    if double is None:
+        return _found(memory, source, question, ready)
+    return by_gate(memory, _found(memory, source, replace(question, k=CANDIDATES), ready), raw, question.k, double)
 
 
 def question_box(scan_shape: Sequence[int], axis: int, index: int, ranges: Sequence[tuple[float, float]], depth: int) -> Box:

@@ -235,5 +235,5 @@ def _foreign(folder: Path) -> bool:
     return any(not (e.name.endswith(".lance") or e.name in OWN or e.name.startswith(".")) for e in folder.iterdir())
 
 
-OWN: Sequence[str] = ("lock", "lock.guard", "index")
+OWN: Sequence[str] = ("lock", "lock.guard", "index", "marks.json")
 """What else a library's folder holds."""

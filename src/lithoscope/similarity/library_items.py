@@ -27,7 +27,7 @@ Json = dict[str, Any]
 MOST = 3000
 """So many patches teach, at most, the same number of each class."""
 PARTS = 5
-"""Into so many parts a scan is cut where scans cannot be held out whole."""
+"""Into so many parts a scan is cut, at most, where scans cannot be held out whole."""
 SCAN, MARKS = "scan", "marks"
 
 
@@ -113,27 +113,31 @@ def _marked(rows: list[Json], marks: Marks) -> tuple[Relation, list[Json]]:
 
 
 def _groups(rows: list[Json], relation: Relation) -> tuple[list[str], tuple[str, ...], list[int]]:
-    """What is held out together: whole scans; where they are too few, fifths of scans, without patches across their borders."""
-    everything = list(range(len(rows)))
-    scans = [str(row["scan"]) for row in rows]
+    """What is held out together: whole scans; where they are too few, parts of scans, without patches across their borders."""
+    everything, scans = list(range(len(rows))), [str(row["scan"]) for row in rows]
     of: dict[int, set[str]] = {}
     for kind, scan in zip(relation.kinds.tolist(), scans, strict=True):
-        of.setdefault(kind, set()).add(scan)
-    if len(set(scans)) > 2 and all(len(s) > 2 for kind, s in of.items() if kind >= 0) and any(kind >= 0 for kind in of):
+        if kind >= 0:
+            of.setdefault(kind, set()).add(scan)
+    if all(len(having) > 2 for having in of.values()):
         return scans, (), everything
     low, high = (np.array([[row[axis + end] for axis in "zyx"] for row in rows]) for end in "01")
     groups, kept = [""] * len(rows), []
     for scan in set(scans):
         here = np.flatnonzero(np.asarray(scans) == scan)
         axis = int((high[here].max(0) - low[here].min(0)).argmax())
-        start, stop = int(low[here, axis].min()), int(high[here, axis].max())
-        borders = np.linspace(start, stop, PARTS + 1)[1:-1]
-        first, last = np.searchsorted(borders, low[here, axis], "right"), np.searchsorted(borders, high[here, axis], "left")
+        start, stop, edge = int(low[here, axis].min()), int(high[here, axis].max()), int((high - low)[here, axis].max())
+        parts = max(2, min(PARTS, (stop - start) // (2 * edge)))
+        borders = np.rint(np.linspace(start, stop, parts + 1)[1:-1])
+        first = np.searchsorted(borders, low[here, axis], "right")
+        last = np.searchsorted(borders, high[here, axis], "left")
         for i, part, end in zip(here.tolist(), first.tolist(), last.tolist(), strict=True):
-            if part == end or len(rows) < 4 * PARTS:
+            if part == end:
                 groups[i] = f"{scan} part {part + 1}"
                 kept.append(i)
-    note = "the scans are too few to hold whole ones out: fifths of scans are held out, and patches across their borders left out"
+    if not kept:
+        raise InputError("the scans are too few and too small to hold a part of them out; add scans to the library")
+    note = "the scans are too few to hold whole ones out: parts of scans are held out, and patches across their borders left out"
     return groups, (note,), sorted(kept)
 
 

@@ -69,6 +69,8 @@ def _learnt(course: Course, device: torch.device, folder: Path | None, report: R
             standing = progress.load(folder, {"module": module}, optimiser, course.about)
     while standing.step < plan.steps and standing.waited < plan.patience:
         if folder is not None and standing.step and stopping.wished(folder):
+            if standing.curves.get("judged_at", [0])[-1] != standing.step:
+                _judge(course, standing)
             standing.stopped = True
             break
         for group in optimiser.param_groups:

@@ -1,13 +1,13 @@
 """Asking a library that was embedded with a double Siamese network: its gate ranks what was found, and properties stand beside it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from lithoscope.similarity.double import Double, Foretold
+from lithoscope.similarity.double import Double
 
 if TYPE_CHECKING:
     from lithoscope.retrieval.memory import Memory
@@ -19,19 +19,6 @@ CANDIDATES = 200
 """So many of the most similar places are compared by the gate."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What the network says of a hit: the chance that it is like the query in looks and properties, how much looks count, and the
-    hit's own properties with intervals."""
-
-    alike: float
-    looks: float
-    properties: tuple[Foretold, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        return {"alike": self.alike, "looks": self.looks, "properties": {f.name: f.to_json() for f in self.properties}}
-
-
 def double_of(memory: "Memory") -> Double | None:
     """The double Siamese network that a library was embedded with, if it was."""
     folder = Path(memory.library.recipe.backbone)
@@ -40,13 +27,9 @@ def double_of(memory: "Memory") -> Double | None:
 
 def raw_rows(memory: "Memory", rows: list[int]) -> Floats:
     """The vectors of some rows as the backbone gave them, averaged over the planes: (rows, channels)."""
-    from lithoscope.retrieval.vectors import vectors_of
-
     columns = [c for c in memory.library.recipe.columns if c.endswith("_mean")]
-    table = memory.table.take_row_ids([int(memory.row_ids[row]) for row in rows]).with_row_id(True).select(columns).to_arrow()
-    order = {int(id): i for i, id in enumerate(np.asarray(table["_rowid"]))}
-    back = [order[int(memory.row_ids[row])] for row in rows]
-    return mean_over_planes([vectors_of(table, c, memory.library.recipe.width)[back] for c in columns])
+    told, nothing = memory.details(rows, columns), np.zeros(memory.library.recipe.width, np.float32)
+    return mean_over_planes([np.array([nothing if one.get(c) is None else one[c] for one in told], np.float32) for c in columns])
 
 
 def mean_over_planes(each: list[Floats]) -> Floats:
@@ -57,20 +40,20 @@ def mean_over_planes(each: list[Floats]) -> Floats:
     return made
 
 
-def by_gate(
-    memory: "Memory", found: "Found", query: dict[str, Floats], k: int, double: Double | None = None
-) -> tuple["Found", list[Judgement]]:
-    """The best `k` hits by the gate, with what the network says of each. `query` holds raw vectors by column; `found` are more hits than
-    are wanted, by cosine."""
-    network = double or double_of(memory)
-    if network is None or not found.hits:
-        return replace(found, hits=found.hits[:k]), []
+def by_gate(memory: "Memory", found: "Found", query: dict[str, Floats], k: int, network: Double) -> "Found":
+    """The best `k` hits by the gate: each scored by the chance that it is like the query in looks and properties, with its own properties
+    and their intervals beside it. `query` holds raw vectors by column; `found` are more hits than are wanted, by cosine."""
     columns = [c for c in memory.library.recipe.columns if c.endswith("_mean") and c in query]
-    if not columns:
-        return replace(found, hits=found.hits[:k]), []
+    if not columns or not found.hits:
+        return replace(found, hits=found.hits[:k])
     own = network.halves(mean_over_planes([query[c][None] for c in columns]))[0]
     others = network.halves(raw_rows(memory, [hit.row for hit in found.hits]))
     said, properties = network.compared(own, others), network.foretold(others)
     order = np.argsort(-said["both"], kind="stable")[:k]
-    judgements = [Judgement(float(said["both"][i]), float(said["gate"][i]), tuple(properties[i])) for i in order]
-    return replace(found, hits=[found.hits[i] for i in order]), judgements
+    hits = []
+    for i in order.tolist():
+        beside = {f"{f.name}, foretold": f"{f.value:.3g} ({f.low:.3g} … {f.high:.3g})" for f in properties[i]}
+        hits.append(replace(found.hits[i], score=float(said["both"][i]), metadata={**found.hits[i].metadata, **beside}))
+    looks = float(said["gate"][order].mean())
+    note = f"ranked by looks and properties together, of which looks count {looks:.0%}"
+    return replace(found, hits=hits, notes=(*(n for n in found.notes if "places were asked for" not in n), note))

@@ -65,7 +65,9 @@ class Lessons:
     )  # fmt: skip
     classes: int = parameter(8, "Classes in a batch", minimum=2, maximum=256, level="advanced")
     each: int = parameter(4, "Items of each class in a batch", minimum=2, maximum=64, level="advanced")
-    rate: float = parameter(1e-3, "Learning rate at its highest; of all weights a tenth of it", minimum=1e-7, maximum=1, level="advanced")
+    rate: float = parameter(
+        1e-3, "Learning rate at its highest; of all weights a tenth of it", minimum=1e-7, maximum=1, step=1e-4, level="advanced"
+    )
     rank: int = parameter(8, "Rank of the small matrices", minimum=1, maximum=256, level="advanced", shown_if=("tuning", "lora"))
     pooling: Literal["mean", "class"] = parameter(
         "mean", "What stands for an image: the mean of its tokens, or the class token", level="advanced"

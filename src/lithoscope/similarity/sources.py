@@ -41,8 +41,8 @@ class Asked:
 
 def items_of(source: str, asked: Asked, backbone: "Backbone", side: int, *, seed: int = 0, report: Report = silent) -> Items:
     """The items of a source as this backbone wants to see them."""
-    _fits(backbone, side)
     if not is_library(source):
+        _fits(backbone, side)
         return folder_items(
             Path(source), label=asked.label, group=asked.group, metadata=asked.table, columns=asked.properties,
             channels=backbone.config.channels, side=side, report=report,

@@ -26,13 +26,11 @@ def held_out(relation: Relation, groups: Sequence[str], share: float, seed: int 
     for rows in members.values():
         counts = np.bincount(kinds[rows][kinds[rows] >= 0], minlength=len(sizes))
         here = counts > 0
-        lacking = (sizes - taught)[here] < np.maximum(wanted[here], 0.5)
-        if (
-            here.any()
-            and lacking.any()
-            and ((taught - counts)[here] >= 2).all()
-            and ((sizes - taught + counts)[here] <= wanted[here] + 2).all()
-        ):
+        before, left = (sizes - taught)[here], (taught - counts)[here]
+        lacking = before < np.maximum(wanted[here], 0.5)
+        little = before + counts[here] <= wanted[here] + 2
+        first = (before == 0) & (left >= counts[here])  # of classes with few groups one is held out, however large
+        if here.any() and lacking.any() and (left >= 2).all() and (little | first).all():
             held[rows] = True
             taught -= counts
     notes = []

@@ -194,6 +194,7 @@ def search(
     from lithoscope.retrieval.search import search as find
     from lithoscope.retrieval.sources import source_at
     from lithoscope.retrieval.tables import hits_csv, hits_sheet
+    from lithoscope.similarity.query import CANDIDATES, by_gate, double_of
 
     if output is not None and Path(output).suffix.lower() not in (".csv", ".png"):
         raise InputError(f"{output} ends in neither .csv nor .png; name one of these")
@@ -210,7 +211,12 @@ def search(
         from lithoscope.retrieval.index import index_of
 
         chosen = index_of(memory, index, report)
-    found = find(memory, query, k, rows=memory.where(where) if where else None, index=chosen)
+    double = double_of(memory)
+    wanted = k if double is None else max(k, CANDIDATES)
+    found = find(memory, query, wanted, rows=memory.where(where) if where else None, index=chosen)
+    if double is not None:
+        scale = min(opened.recipe.scales, key=lambda s: abs(s - 1))
+        found = by_gate(memory, found, dict(query.vectors[scale]), k, double)
     answer: Json = {
         "library": opened.uri,
         "scan": str(source.path),

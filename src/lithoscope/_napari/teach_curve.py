@@ -1,0 +1,51 @@
+"""How a teaching goes: the loss, and how well what is held out finds its like, beside the untaught network."""
+
+import pyqtgraph as pg
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QWidget
+
+from lithoscope._napari.look import Colours
+
+
+class TeachCurve(pg.PlotWidget):
+    """Loss (thin), held-out score (with points) and that of the untaught network (dashed), by step."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFixedHeight(130)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setAccessibleName("How the teaching goes")
+        self.setToolTip("By step: the loss, and how well what is held out finds its like")
+        self.setMouseEnabled(x=False, y=False)
+        self.setMenuEnabled(False)
+        self.hideButtons()
+        self.getAxis("left").setWidth(34)
+        self._legend = self.addLegend(offset=(-6, 4), labelTextSize="8pt", verSpacing=-6)
+        self.loss = self.plot([], [], name="loss")
+        self.held = self.plot([], [], name="held out", symbol="o", symbolSize=4)
+        self.before = self.plot([], [], name="untaught")
+
+    def set_colours(self, colours: Colours) -> None:
+        """Follow the window's theme."""
+        words, accent = QColor(colours.text), QColor(colours.accent)
+        self.setBackground(colours.background)
+        for axis in ("left", "bottom"):
+            self.getAxis(axis).setPen(pg.mkPen(words, width=1))
+            self.getAxis(axis).setTextPen(words)
+        self._legend.setLabelTextColor(words)
+        faint = QColor(words)
+        faint.setAlpha(120)
+        self.loss.setPen(pg.mkPen(faint, width=1))
+        self.held.setPen(pg.mkPen(accent, width=1.5))
+        self.held.setSymbolPen(pg.mkPen(accent))
+        self.held.setSymbolBrush(pg.mkBrush(accent))
+        self.before.setPen(pg.mkPen(words, width=1, style=Qt.PenStyle.DashLine))
+
+    def show_curves(self, curves: dict[str, list[float]]) -> None:
+        """Draw these: `step` and `loss`, `judged_at` and `held_out`, whose first is the untaught network's."""
+        steps, loss, held = curves.get("step", []), curves.get("loss", []), curves.get("held_out", [])
+        self.loss.setData(steps, loss)
+        self.held.setData(curves.get("judged_at", []), held)
+        self.before.setData([0, max(steps, default=1)], held[:1] * 2) if held else self.before.setData([], [])
+        self.setYRange(0, 1.35 * max([1.0, *loss]))
