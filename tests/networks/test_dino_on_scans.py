@@ -66,6 +66,20 @@ def test_a_second_run_takes_the_tokens_that_are_kept(scan, monkeypatch):
     segment([str(scan.path)], method="dino", settings={**GIVEN, "head": "knn"}, output="b")
 
 
+def test_scores_are_exported_from_the_tokens_that_are_kept(scan, tmp_path, monkeypatch):
+    from lithoscope.export import export
+    from lithoscope.export.memberships import Memberships, method_of
+
+    segment([str(scan.path)], method="dino", settings=GIVEN, output="a")
+    result = open_result(scan, "a")
+    monkeypatch.setattr("lithoscope.features.tokens.Tokens.of_plane", None)  # nothing is worked out any more
+    box = tuple(slice(0, n) for n in scan.shape)
+    scores = np.stack([Memberships(scan, result, method_of(scan, result), c.id)[box] for c in result.classes])
+    labels = np.asarray(result.array[...])
+    assert (np.argmax(scores, 0) + 1 == labels)[labels > 0].mean() > 0.99
+    export(scan, "a", tmp_path / "scores.tif", scores=True)
+
+
 def test_minutes_and_disk_are_said_before_the_tokens_are_worked_out(scan):
     messages = told(lambda report: segment([str(scan.path)], method="dino", settings=GIVEN, output="a", report=report))
     assert any("first: about" in m and "MB of disk" in m for m in messages)

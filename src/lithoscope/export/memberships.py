@@ -36,7 +36,9 @@ def own_classes(result: Result, method: Segmenter, id: int) -> list[int]:
 
 
 class Memberships:
-    """The scores of one class as an array (z, y, x) of bytes, 255 for certain, computed when it is read; 0 outside the field of view."""
+    """The scores of one class as an array (z, y, x) of bytes, 255 for certain, computed when it is read; 0 outside the field of view.
+
+    Tokens that are kept of the scan are used."""
 
     dtype = np.dtype(np.uint8)
     ndim = 3
@@ -44,12 +46,15 @@ class Memberships:
     def __init__(self, scan: "Scan", result: Result, method: Segmenter, id: int) -> None:
         from lithoscope.labels.budget import MEMORY, allot
         from lithoscope.labels.grey_values import GreyValues
+        from lithoscope.labels.kept_tokens import cache_of
 
         image = result.record.source.get("image")
-        share = allot(scan, method, scan.array(image).dtype.itemsize, MEMORY)
+        cache = cache_of(scan, method, image)
+        tokens = cache if cache is not None and cache.complete else None
+        share = allot(scan, method, scan.array(image).dtype.itemsize, MEMORY, tokens_kept=tokens is not None)
         self.shape: Triple = scan.shape
         window = scan.window if image is None else GreyValues(scan, image).histogram().window()
-        self._work = BlockWork(scan, method, share.piece, window, image)
+        self._work = BlockWork(scan, method, share.piece, window, image, tokens=tokens)
         self._box = result.box
         self._columns = [method.classes_.ids.index(own) for own in own_classes(result, method, id)]
 

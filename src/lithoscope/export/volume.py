@@ -121,7 +121,7 @@ def export(
         if scores:
             if values:
                 raise InputError("scores are from 0 to 255; leave out --values")
-            jobs = _score_jobs(scan, found, classes, Path(target), only or [ALL])
+            jobs = _score_jobs(scan, found, classes, Path(target), only or [ALL], watched)
             record = replace(record, parameters={"scores": True}, notes=[*(["corrections are not in scores"] if changed else []), *older])
             return write_jobs(
                 jobs,
@@ -148,14 +148,16 @@ def export(
         )
 
 
-def _score_jobs(scan: "Scan", result: "Result", classes: ClassTable, target: Path, only: Sequence[str]) -> list[Job]:
+def _score_jobs(scan: "Scan", result: "Result", classes: ClassTable, target: Path, only: Sequence[str], report: Report) -> list[Job]:
     from lithoscope.export.memberships import Memberships, method_of, own_classes
+    from lithoscope.labels.kept_tokens import kept_tokens
 
     kind, target = kind_of(target)
     if kind == "stl":
         raise InputError(f"{target.name}: a mesh is of labels, not of scores; leave out --scores")
     method = method_of(scan, result)
     chosen = [c for c in chosen_classes(classes, only) if own_classes(result, method, c.id)]
+    kept_tokens(scan, method, image=result.record.source.get("image"), box=result.box, report=report)
     numbers = Values(np.arange(256, dtype=np.uint8))
     alone = ALL not in [word.casefold() for word in only]
     return [

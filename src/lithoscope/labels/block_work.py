@@ -50,16 +50,21 @@ class BlockWork:
         """What is read around a piece: less where tokens are kept."""
         return self.method.halo() if self.tokens is None else self.method.halo_given_tokens()
 
+    def grown(self, box: Box) -> Box:
+        """What is read for a box: with the halo, and beyond the scan's faces unless the method sees to that itself."""
+        grown = box.grow(self.halo)
+        return grown.intersect(self.scan.box) if self.method.reflects else grown
+
     def __call__(self, box: Box, check: Callable[[], None] = lambda: None) -> Labels:
         """The labels (z, y, x) of `box`: 1 … classes, and 0 outside the field of view and where the grey value is not a number."""
         check_there(self.scan)
-        halo = self.halo
-        grown = box.grow(halo)
+        grown = self.grown(box)
         image = read(self.scan.array(self.image), grown)
         labels = np.empty(box.shape, np.uint8)
         for part in blocks(box, self.piece):
             check()
-            labels[part.within(box).slices] = self._answer(part, part.grow(halo), image[part.grow(halo).within(grown).slices])
+            own = self.grown(part)
+            labels[part.within(box).slices] = self._answer(part, own, image[own.within(grown).slices])
         return np.take(self._table, labels) if self.mapping else labels
 
     @property
@@ -71,10 +76,9 @@ class BlockWork:
 
     def scores(self, box: Box, columns: Sequence[int]) -> npt.NDArray[np.uint8]:
         """How likely the classes of these columns are, together, over `box`, (z, y, x) in bytes: 255 for certain, 0 outside the view."""
-        halo = self.halo
         found = np.zeros(box.shape, np.uint8)
         for part in blocks(box, self.piece):
-            grown = part.grow(halo)
+            grown = self.grown(part)
             inside, place = self.scan.inside(grown), part.within(grown).slices
             image = read(self.scan.array(self.image), grown)
             block = Block(

@@ -116,6 +116,9 @@ class Segmenter(ABC):
     refitted: ClassVar[bool] = True
     """Whether, once scored on the strokes held out, it is taught again with all of them; networks choose their weights by them."""
 
+    reflects: ClassVar[bool] = False
+    """Whether it sees to what lies beyond the image itself: its blocks then end at the faces of the scan, and nothing is added there."""
+
     def left_open(self) -> dict[str, tuple[Any, str]]:
         """What it chooses itself for settings that were left open, each with the reason."""
         return {}

@@ -56,6 +56,7 @@ class UNet(Segmenter):
     modules: ClassVar[tuple[str, ...]] = ("torch",)
     needs_labels: ClassVar[bool] = True
     refitted: ClassVar[bool] = False
+    reflects: ClassVar[bool] = True
 
     preset: Literal["tiny", "light", "small", "large"] | None = parameter(
         None, "Small and large are the published networks, for a GPU; light is for the processor. Chosen by what there is when left open."

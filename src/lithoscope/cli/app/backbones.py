@@ -140,7 +140,8 @@ def evaluate_backbone(
     seed: int = 0,
     common: Common = COMMON,
 ) -> None:
-    """Measure how much of a truth can be read off a backbone's tokens, beside plain pixels and the same network untaught.
+    """Measure how much of a truth can be read off a backbone's tokens, and how well they find crops of the same scan again, beside
+    plain pixels and the same network untaught.
 
     Parameters
     ----------
@@ -177,6 +178,13 @@ def evaluate_backbone(
 
 
 def _measured(answer: Json) -> str:
-    rows = [("features", "linear", "neighbours", "effective rank")]
-    rows += [(r["name"], f"{r['linear']:.3f}", f"{r['neighbours']:.3f}", f"{r['effective_rank']:.1f}") for r in answer["rows"]]
-    return table(rows) + f"\n\nmean IoU; {answer['grouped']}"
+    again = bool(answer["crops"])
+    rows = [("features", "linear", "neighbours", *(("p@n_k", "nn F1") if again else ()), "effective rank")]
+    for r in answer["rows"]:
+        found = (f"{r['p_at_nk']:.3f}", f"{r['nn_f1']:.3f}") if again else ()
+        rows.append((r["name"], f"{r['linear']:.3f}", f"{r['neighbours']:.3f}", *found, f"{r['effective_rank']:.1f}"))
+    said = f"\n\nmean IoU; {answer['grouped']}"
+    more = (
+        f"\np@n_k, nn F1: {answer['crops']} crops are to find others of their scan" if again else "\nname two scans for scores of retrieval"
+    )
+    return table(rows) + said + more

@@ -56,7 +56,9 @@ def evaluate_backbone(
     report: Report = silent,
 ) -> Json:
     """Linear and nearest-neighbour probes of tokens on labelled scans: taught on the first scan's middle slice, scored on the
-    other scans, or on the far end of the same one when there is one only; beside plain pixels and random weights."""
+    other scans, or on the far end of the same one when there is one only; and, of two scans or more, how well pooled crops find
+    others of their scan (p@n_k, F1 of the nearest). Beside plain pixels and random weights."""
+    from lithoscope.cli.commands.finding_again import crops_of_scans, found_again
     from lithoscope.features.backbones import Backbone, open_backbone, weights_hash
     from lithoscope.features.probes import effective_rank, probe
     from lithoscope.features.tokens import Tokens
@@ -83,6 +85,7 @@ def evaluate_backbone(
         scored = taken(opened[0], [depth // 2 + z for z in _spread(depth - depth // 2, slices)])
         grouped = "one volume only: taught near its top, scored in its lower half"
     labels = sparse(teaching[2], per_class, seed)
+    crops = crops_of_scans(opened, seed=seed) if len(opened) > 1 else []
     rows: list[Json] = []
 
     def measure(name: str, features: Callable[[npt.NDArray[Any], Window], npt.NDArray[np.float32]]) -> None:
@@ -91,7 +94,8 @@ def evaluate_backbone(
         values = features(*teaching[:2])
         flat = values.reshape(len(values), -1).T[:: max(1, values[0].size // 20_000)]
         rank = effective_rank(flat) if len(values) > 1 else 1.0
-        rows.append({"name": name, "linear": found.linear, "neighbours": found.neighbours, "effective_rank": rank})
+        again = found_again(crops, features)
+        rows.append({"name": name, "linear": found.linear, "neighbours": found.neighbours, **again, "effective_rank": rank})
 
     def pixels(image: npt.NDArray[Any], window: Window) -> npt.NDArray[np.float32]:
         return ((image.astype(np.float32) - window[0]) / (window[1] - window[0]))[None]
@@ -105,7 +109,7 @@ def evaluate_backbone(
             tokens = Tokens(backbone=str(name), scale=scale, reduced=0)
             tokens.__dict__["opened"] = backbone
             measure(backbone.name, partial(_token_plane, tokens))
-    return {"grouped": grouped, "scale": scale, "rows": rows}
+    return {"grouped": grouped, "scale": scale, "crops": len(crops), "rows": rows}
 
 
 def _token_plane(tokens: "Tokens", image: npt.NDArray[Any], window: Window) -> npt.NDArray[np.float32]:

@@ -1,20 +1,28 @@
-"""What a patch looks like in plain numbers, taken from the crop before noise was added: something better to foretell than
-pixels (Wei et al., Masked Feature Prediction, CVPR 2022, foretell histograms of gradients).
+"""What a patch looks like in plain numbers: something better to foretell than pixels (Wei et al., Masked Feature Prediction, CVPR
+2022, foretell histograms of gradients).
 
 The smoothed value and both curvatures at several widths, as random forests for microscopy see them: a spot, a ridge, a valley,
-a flank. Fifteen numbers, and no more: what is read off few smooth numbers by a linear map holds on the next slice. Measured on
-simulated scans, finer pictures of the patch, logarithms, local spread and histograms all made the reading worse.
+a flank; and how rough the patch is at the scale of a pixel, as a logarithm. Thirteen numbers, and no more: what is read off few
+smooth numbers by a linear map holds on the next slice. Their middle and spread are fixed, so that a number means the same in
+every crop.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-WIDTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
+WIDTHS = (1.0, 2.0, 4.0, 8.0)
 """The Gaussians' widths in pixels of the crop."""
 
-NUMBERS = 3 * len(WIDTHS)
+NUMBERS = 3 * len(WIDTHS) + 1
 """How many numbers describe a patch."""
+
+LEAST = 0.05
+"""Roughness, in windows, below which its logarithm becomes linear."""
+
+MIDDLE = (0.486, 0.016, -0.016, 0.486, 0.026, -0.026, 0.486, 0.033, -0.033, 0.486, 0.033, -0.033, 0.822)
+SPREAD = (0.227, 0.0094, 0.0094, 0.222, 0.0206, 0.0206, 0.209, 0.0374, 0.0374, 0.189, 0.0451, 0.0451, 0.409)
+"""What the numbers are on average over the shipped backbone's crops, and how far they spread."""
 
 
 def smoothed(images: Tensor, sigma: float) -> Tensor:
@@ -34,19 +42,34 @@ def slopes(images: Tensor) -> tuple[Tensor, Tensor]:
     return (down[:, :, 2:] - down[:, :, :-2]) / 2, (across[..., 2:] - across[..., :-2]) / 2
 
 
+def bends(images: Tensor, sigma: float) -> tuple[Tensor, Tensor, Tensor]:
+    """How images (n, 1, y, x) smoothed by one width bend: on the whole, and the two parts of how unevenly, at 0 and at 45 degrees."""
+    y, x = slopes(smoothed(images, sigma))
+    (yy, yx), (_, xx) = slopes(y), slopes(x)
+    return sigma**2 * (yy + xx) / 2, sigma**2 * (yy - xx) / 2, sigma**2 * yx
+
+
 def looks(images: Tensor, sigma: float) -> Tensor:
     """The smoothed value and the curvatures across and along, (n, 3, y, x), at one width and scaled by it."""
-    smooth = smoothed(images, sigma)
-    y, x = slopes(smooth)
-    (yy, yx), (_, xx) = slopes(y), slopes(x)
-    middle, half = (yy + xx) / 2, torch.hypot((yy - xx) / 2, yx)
-    return torch.cat([smooth, sigma**2 * (middle + half), sigma**2 * (middle - half)], 1)
+    middle, even, odd = bends(images, sigma)
+    half = torch.hypot(even, odd)
+    return torch.cat([smoothed(images, sigma), middle + half, middle - half], 1)
+
+
+def roughness(images: Tensor) -> Tensor:
+    """The deviation of images (n, 1, y, x) from themselves at the least width, around each pixel."""
+    apart = images - smoothed(images, WIDTHS[0])
+    return smoothed(apart.square(), WIDTHS[0]).clamp_min(0).sqrt()
+
+
+def plain(images: Tensor, patch: int) -> Tensor:
+    """The numbers (n, patches, NUMBERS) of each patch of images (n, 1, y, x), as they are."""
+    with torch.no_grad():
+        seen = functional.avg_pool2d(torch.cat([looks(images, sigma) for sigma in WIDTHS], 1), patch)
+        rough = torch.asinh(functional.avg_pool2d(roughness(images), patch) / LEAST)
+        return torch.cat([seen, rough], 1).flatten(2).transpose(1, 2)
 
 
 def described(images: Tensor, patch: int) -> Tensor:
-    """Numbers (n, patches, NUMBERS) for each patch of images (n, 1, y, x), around 0; each varies by about 1 within a crop."""
-    with torch.no_grad():
-        channels = torch.cat([looks(images, sigma) for sigma in WIDTHS], 1)
-        numbers = functional.avg_pool2d(channels, patch).flatten(2).transpose(1, 2)
-        within = numbers.var(1).mean(0).sqrt().clamp_min(1e-4)
-        return (numbers - numbers.mean((0, 1))) / within
+    """The same, each number less its middle and divided by its spread."""
+    return (plain(images, patch) - torch.tensor(MIDDLE)) / torch.tensor(SPREAD)

@@ -2,7 +2,7 @@
 
 The numbers (`described`) are those of the crop before a little noise was added; a hidden patch asks what usually goes on beside
 what is seen (MaskFeat, Wei et al., CVPR 2022). A linear map reads the numbers off the tokens, so that whoever probes the tokens
-later can do the same, and its transpose must give the tokens' differences within a crop back (`tight`), so that tokens hold
+later can do the same; with `tight` its transpose must also give the tokens' differences within a crop back, so that tokens hold
 little else. A crop is also to say which scan it is from, whatever its tone and zoom: by its class token, and by the mean and
 spread of its patches, as those who look for similar places pool them (one class a scan, as Dosovitskiy et al. 2014 take one
 class an image). One view and no teacher: a step costs one pass of the network, which is what a processor can afford.
@@ -29,7 +29,7 @@ class FeatureSettings:
 
     masked: tuple[float, float] = (0.0, 0.3)
     hidden: float = 0.25
-    tight: float = 0.5
+    tight: float = 0.0
     origin: float = 0.1
     smoothing: float = 0.1
 

@@ -25,7 +25,7 @@ from lithoscope.training.selfsupervised.mae import Mae, MaeSettings
 from lithoscope.training.selfsupervised.preview import draw
 from lithoscope.training.selfsupervised.schedule import Schedule
 from lithoscope.training.selfsupervised.tuning import Tuning, begun, plainly
-from lithoscope.training.selfsupervised.warm_start import warm_start
+from lithoscope.training.selfsupervised.warm_start import settle_reading, warm_start
 
 Objective = Dino | Foretold | Mae
 
@@ -88,8 +88,8 @@ def pretrain(
     folder = output / "checkpoint"
     first = checkpoint.load(folder, objective, optimiser, about)
     fresh = not (folder / checkpoint.NAME).exists()
-    if isinstance(objective, Foretold) and fresh and start is None:
-        warm_start(objective, crops, plan.augmentation, seed=plan.seed)
+    if isinstance(objective, Foretold) and fresh:
+        (warm_start if start is None else settle_reading)(objective, crops, plan.augmentation, seed=plan.seed)
     (output / "plan.json").write_text(json.dumps(plan.to_json(), indent=1), encoding="utf-8")
     log = output / "log.jsonl"
     before, clock = _forget(log, first), Clock(output, minutes)

@@ -1,12 +1,12 @@
-"""A start for masked feature prediction that is better than chance: the network taught layer by layer, in closed form.
+"""A start for feature prediction that is better than chance: the network taught layer by layer, in closed form.
 
-Of the numbers that describe a patch, much is a linear map of its pixels: ridge regression finds it, and it becomes the patch
-embedding, turned into orthogonal directions of half of the channels, with a constant that keeps the normalisations close to
-linear. The other half is a workspace, which the last normalisation leaves out: the detail of the patch and, with position
-"conv", what lies around it. Each layer corrects what is left: its first matrix is random, its second one is found by ridge
-regression (random feature boosting, Zozoulenko et al. 2024). A minute of work gives what gradients need hours for on a
-processor; gradients then go on from here. Which scan a crop is from is left to them: foretold here as well, and told to every
-token, it changed from window to window and made what is read off the tokens worse.
+Tokens carry the numbers that describe a patch, each on several channels and their negatives, beside a workspace: the detail of
+the patch and, with position "conv", the coarse look of the eight patches around it. Each layer but the last corrects what is left
+of the numbers: its first matrix answers like small filters all over the patch, both ways, or at random; its second one is found by
+ridge regression (random feature boosting, Zozoulenko et al. 2024). The last layer takes the workspace away and puts random
+saturating mixtures of the numbers there: what a person's classes are is seldom a linear matter of the numbers, and a linear
+reading of such mixtures tells them better (random features, Rahimi and Recht 2007). A minute of work gives what gradients need
+hours for on a processor.
 """
 
 import math
@@ -17,10 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lithoscope.features.vit import Layer, Vit
-from lithoscope.training.selfsupervised.augment import Augmentation, degraded, toned
+from lithoscope.features.vit import Layer, Vit, VitConfig
+from lithoscope.training.selfsupervised.augment import Augmentation, blurred, toned
 from lithoscope.training.selfsupervised.crops import Crops
-from lithoscope.training.selfsupervised.described import NUMBERS, described
+from lithoscope.training.selfsupervised.described import NUMBERS, WIDTHS, described
+from lithoscope.training.selfsupervised.probing_filters import probing
 
 if TYPE_CHECKING:
     from lithoscope.training.selfsupervised.foretold import Foretold
@@ -28,37 +29,67 @@ if TYPE_CHECKING:
 FAINT = 0.3
 """How strongly tokens carry what is only to be worked on, where 1 is how strongly they carry numbers."""
 
+SMOOTH = 2.0
+"""How wide the Gaussian is, at most, by which every other crop is smoothed, in pixels."""
+
 MIXED = 0.02
 """What attention adds at first, as a share of what it would."""
+
+SHARES = (3, 1, 1) * len(WIDTHS) + (3,)
+"""How much each number counts where tokens are compared: grey values and roughness more than curvatures."""
+
+BENT = 1.0
+"""How strongly the mixtures of numbers saturate."""
+
+NEAR = ((0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1), (2, 2))
+"""The cosines (down, across) by which a patch knows its neighbours, the first first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How the channels are used: numbers, own detail, what lies around, in this order."""
+    """How the channels are used: numbers and their negatives, constants, own detail, what lies around."""
 
-    hidden: int
-    pixels: int
+    config: VitConfig
 
     @property
-    def half(self) -> int:
-        return self.hidden // 2
+    def shares(self) -> tuple[int, ...]:
+        """How many pairs of channels each number has."""
+        return SHARES if self.config.hidden >= 128 else (1,) * NUMBERS
+
+    @property
+    def constants(self) -> slice:
+        return slice(2 * sum(self.shares), 2 * sum(self.shares) + (6 if self.config.hidden >= 128 else 2))
+
+    @property
+    def silent(self) -> slice:
+        """What the last normalisation leaves out: constants, and the roughness alone, which on a scan smoother than those that
+        taught is little but error, and misleads whoever reads it by itself; the mixtures tell it well enough."""
+        return slice(self.constants.start - 2 * self.shares[-1], self.constants.stop)
+
+    @property
+    def work(self) -> slice:
+        """Own detail and what lies around: what the mixtures replace in the end."""
+        return slice(self.constants.stop, self.config.hidden)
 
     @property
     def own(self) -> slice:
-        return slice(self.half, self.half + min(self.pixels, 3 * self.half // 5))
+        room = self.work.stop - self.work.start
+        return slice(self.work.start, self.work.start + min(self.config.patch**2, 2 * room // 3))
 
     @property
     def around(self) -> slice:
-        return slice(self.own.stop, self.hidden)
+        room = (self.work.stop - self.own.stop) // 8 * 8 if self.config.position == "conv" else 0
+        return slice(self.own.stop, self.own.stop + min(room, 8 * len(NEAR)))
 
-
-def directions(width: int, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """`count` orthogonal unit directions (count, width) and one more (width), all without a mean."""
-    generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randn(width, count + 2, generator=generator, dtype=torch.float64)
-    drawn[:, 0] = 1
-    basis = torch.linalg.qr(drawn)[0].T.float()
-    return basis[2:], basis[1]
+    def ways(self) -> Tensor:
+        """How numbers are written to the channels, (NUMBERS, hidden): 1 and -1."""
+        made = torch.zeros(NUMBERS, self.config.hidden)
+        place = 0
+        for number, share in enumerate(self.shares):
+            for _ in range(share):
+                made[number, place], made[number, place + 1] = 1, -1
+                place += 2
+        return made
 
 
 def ridge(inputs: Tensor, outputs: Tensor, strength: float = 1e-3) -> tuple[Tensor, Tensor]:
@@ -81,82 +112,154 @@ def whitening(rows: Tensor, floor: float = 1e-4) -> tuple[Tensor, Tensor]:
 
 
 def warm_start(
-    objective: "Foretold", crops: Crops, how: Augmentation, *, seed: int = 0, steps: int = 40, batch: int = 16, strength: float = 1e-3
+    objective: "Foretold", crops: Crops, how: Augmentation, *, seed: int = 0, steps: int = 20, batch: int = 16, strength: float = 1e-4
 ) -> None:
     """Teach the objective's network in closed form, on `steps` batches of crops; `batch` must not change what fits in memory."""
     network = objective.encoder
-    config = network.config
-    seen, numbers = _gathered(network, crops, how, seed, steps, batch)
-    room, aims = Room(config.hidden, config.patch**2), numbers.flatten(0, 1)
+    config, room = network.config, Room(network.config)
+    ways = room.ways()
+    reading = ways / ways.abs().sum(1, keepdim=True)
     with torch.no_grad():
-        ways = _embed(network, seen, aims, room, seed)
+        clean = _gathered(crops, how, seed, steps, batch)
+        seen = network.normalised(clean)
+        aims = torch.cat([described(part, config.patch) for part in torch.split(clean, batch)]).flatten(0, 1)
+        _embed(network, seen, aims, room, ways)
         x, far = torch.cat([network.embeddings(part) for part in torch.split(seen, batch)]), network.far(seen)
+        last = len(network.encoder.layer) - 1
         for number, layer in enumerate(cast("list[Layer]", network.encoder.layer)):
             layer.layer_scale1.lambda1.fill_(MIXED)  # type: ignore[operator]
-            _settle(layer, x[:, network.prefix :], aims, ways, strength, seed + number)
+            rows = x[:, network.prefix :].flatten(0, 1)
+            inputs = layer.norm2(rows)
+            generator = torch.Generator().manual_seed(seed + number)
+            if number < last:
+                _ask(layer, inputs, clean, number, generator)
+                wanted = (aims - rows @ reading.T) @ ways
+            else:
+                wanted = _mixing(layer, inputs, rows, reading, room, generator)
+                wanted[:, : room.constants.start] = (aims - rows @ reading.T) @ ways[:, : room.constants.start]
+            hidden = functional.gelu(layer.mlp.fc1(inputs))
+            weight, offset = ridge(hidden, wanted, strength)
+            layer.mlp.fc2.weight.copy_(weight)
+            layer.mlp.fc2.bias.copy_(offset)
             x = torch.cat([layer(part, None, far) for part in torch.split(x, batch)])
-        network.layernorm.weight[room.half :] = 0
-        objective.describe.weight.copy_(ways)
-        objective.describe.bias.zero_()
+        spread = float(x[:, network.prefix :].std(-1, correction=0).mean())
+        network.layernorm.weight.fill_(spread)
+        network.layernorm.weight[room.silent] = 0
+        read_off(objective, network.layernorm(x[:, network.prefix :].flatten(0, 1)), aims)
 
 
-def _gathered(network: Vit, crops: Crops, how: Augmentation, seed: int, steps: int, batch: int) -> tuple[Tensor, Tensor]:
-    """Crops as the network sees them, and the numbers of their patches."""
-    seen, numbers = [], []
+def settle_reading(objective: "Foretold", crops: Crops, how: Augmentation, *, seed: int = 0, steps: int = 4, batch: int = 16) -> None:
+    """Begin from a network as it is: find the linear map that reads the numbers off its tokens."""
+    network = objective.encoder
+    with torch.no_grad():
+        clean = _gathered(crops, how, seed, steps, batch)
+        device = next(network.parameters()).device
+        found = [network(network.normalised(part.to(device)))[:, network.prefix :].float().cpu() for part in torch.split(clean, batch)]
+        aims = torch.cat([described(part, network.config.patch) for part in torch.split(clean, batch)])
+        read_off(objective, torch.cat(found).flatten(0, 1), aims.flatten(0, 1))
+
+
+def read_off(objective: "Foretold", tokens: Tensor, aims: Tensor) -> None:
+    """Have the objective's linear map read the numbers (rows, NUMBERS) off tokens (rows, hidden) as well as can be."""
+    weight, offset = ridge(tokens, aims, 1e-4)
+    objective.describe.weight.copy_(weight)
+    objective.describe.bias.copy_(offset)
+
+
+def _gathered(crops: Crops, how: Augmentation, seed: int, steps: int, batch: int) -> Tensor:
+    """Crops (n, 1, y, x) in other tones, every other one smoothed: scans may be smoother than those that teach."""
+    found = []
     for step in range(steps):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         crop, _ = crops.single(step * crops.pool.refresh, batch)
-        clean = toned(crop, generator, how)
-        seen.append(network.normalised(degraded(clean, generator, how)))
-        numbers.append(described(clean, network.config.patch))
-    return torch.cat(seen), torch.cat(numbers)
+        sigma = SMOOTH * torch.rand(batch, 1, 1, 1, generator=generator) * (torch.arange(batch) % 2).view(-1, 1, 1, 1)
+        found.append(toned(blurred(crop, sigma), generator, how))
+    return torch.cat(found)
 
 
-def _embed(network: Vit, seen: Tensor, aims: Tensor, room: Room, seed: int) -> Tensor:
-    """Make the best linear guess the embedding; gives the directions (aims, hidden) in which tokens hold it."""
+def _embed(network: Vit, seen: Tensor, aims: Tensor, room: Room, ways: Tensor) -> None:
+    """Have the embedding give the best linear guess of the numbers, the detail of the patch, and the look of its neighbours."""
     config, e = network.config, network.embeddings
     pixels = functional.unfold(seen, config.patch, stride=config.patch).transpose(1, 2).flatten(0, 1)
-    guess, offset = ridge(pixels, aims)
     middle = pixels.mean(0)
+    guess, offset = ridge(pixels, aims)
+    made, bias = ways.T @ guess, ways.T @ offset
     values, vectors = torch.linalg.eigh(((pixels - middle).T @ (pixels - middle) / len(pixels)).double())
     main = (vectors.flip(1) / values.flip(0).clamp_min(1e-6).sqrt()).T.float()
-    detail = torch.cat([main, -main @ middle[:, None]], 1)
-    told = torch.cat([guess, offset[:, None]], 1)
-    numbers, constant = directions(room.half, NUMBERS, seed)
-    ways = torch.zeros(NUMBERS, config.hidden)
-    ways[:, : room.half] = numbers
-    made = ways.T @ told
-    made[room.own] = FAINT * detail[: room.own.stop - room.own.start]
-    around = torch.cat([told, detail])[: room.around.stop - room.around.start]
-    made[room.around][: len(around)] = FAINT * around
-    level = math.sqrt(max(config.hidden - 2 * NUMBERS, config.hidden / 2))
+    own = room.own.stop - room.own.start
+    made[room.own] = FAINT * main[:own]
+    waves = _waves(config.patch)[: (room.around.stop - room.around.start) // 8]
+    if len(waves):
+        waves = waves / (pixels @ waves.T).std(0).clamp_min(1e-6)[:, None]
+        made[room.around] = FAINT * waves.repeat_interleave(8, 0)
+    bias[room.work] = -made[room.work] @ middle
+    level = 2 * math.sqrt(config.hidden / (room.constants.stop - room.constants.start))
     same = torch.zeros(config.hidden)
-    same[: room.half] = level * constant
+    same[room.constants] = level
+    same[room.constants.start : room.constants.stop : 2] *= -1
     projection = e.patch_embeddings.projection
-    projection.weight.copy_(made[:, :-1].view_as(projection.weight))
-    cast(Tensor, projection.bias).copy_(made[:, -1] + same)
+    projection.weight.copy_(made.view_as(projection.weight))
+    cast(Tensor, projection.bias).copy_(bias + same)
     for token in (e.mask_token, e.cls_token, *([e.register_tokens] if config.registers else [])):
         cast(Tensor, token).mul_(0.5).add_(same)
     if config.position == "conv":
         conv = e.position_conv
         nn.init.zeros_(cast(Tensor, conv.bias))
         nn.init.zeros_(conv.weight)
-        conv.weight[room.around] = 1 / 8
-        conv.weight[room.around, :, 1, 1] = -1
-    return ways
+        places = [(i, j) for i in range(3) for j in range(3) if (i, j) != (1, 1)]
+        for channel in range(room.around.start, room.around.stop):
+            i, j = places[(channel - room.around.start) % 8]
+            conv.weight[channel, 0, i, j] = 1
+            conv.weight[channel, 0, 1, 1] = -1
 
 
-def _settle(layer: Layer, tokens: Tensor, aims: Tensor, ways: Tensor, strength: float, seed: int) -> None:
-    """Have one layer foretell what is left of the aims."""
-    rows = tokens.flatten(0, 1)
-    inputs = layer.norm2(rows)
+def _waves(patch: int) -> Tensor:
+    """The cosines of `NEAR` over a patch, (n, patch · patch)."""
+    places = (torch.arange(patch) + 0.5) * math.pi / patch
+    made = [torch.outer(torch.cos(down * places), torch.cos(across * places)).flatten() for down, across in NEAR]
+    return torch.stack(made)
+
+
+def _ask(layer: Layer, inputs: Tensor, clean: Tensor, number: int, generator: torch.Generator) -> None:
+    """Set what a layer's hidden units answer to: small filters all over the patch, both ways, then whatever chance gives."""
+    inner, patch = layer.mlp.fc1.out_features, round((clean.shape[-1] ** 2 * len(clean) / len(inputs)) ** 0.5)
+    rows, offsets = [], []
+    for answers, gain in probing(clean, patch, number, inner):
+        weight, offset = ridge(inputs, answers, 1e-5)
+        said = inputs @ weight.T + offset
+        scale = gain / said.std(0).clamp_min(1e-6)
+        rows += [weight * scale[:, None], -weight * scale[:, None]]
+        offsets += [offset * scale, -offset * scale]
+    left = inner - sum(len(r) for r in rows)
     map_, middle = whitening(inputs)
-    generator = torch.Generator().manual_seed(seed)
-    inner = layer.mlp.fc1.out_features
-    drawn = torch.randn(inner, inputs.shape[1], generator=generator)
-    drawn = (1.5 * drawn / drawn.norm(dim=1, keepdim=True) * math.sqrt(2)) @ map_
-    layer.mlp.fc1.weight.copy_(drawn)
-    layer.mlp.fc1.bias.copy_(torch.randn(inner, generator=generator) - drawn @ middle)
-    weight, offset = ridge(functional.gelu(layer.mlp.fc1(inputs)), aims - rows @ ways.T, strength)
-    layer.mlp.fc2.weight.copy_(ways.T @ weight)
-    layer.mlp.fc2.bias.copy_(ways.T @ offset)
+    drawn = torch.randn(left, inputs.shape[1], generator=generator)
+    drawn = (1.5 * drawn / drawn.norm(dim=1, keepdim=True).clamp_min(1e-6) * math.sqrt(2)) @ map_
+    rows.append(drawn)
+    offsets.append(torch.randn(left, generator=generator) - drawn @ middle)
+    layer.mlp.fc1.weight.copy_(torch.cat(rows))
+    layer.mlp.fc1.bias.copy_(torch.cat(offsets))
+
+
+def _mixing(layer: Layer, inputs: Tensor, rows: Tensor, reading: Tensor, room: Room, generator: torch.Generator) -> Tensor:
+    """Set the last layer's hidden units to what takes the workspace away and mixes the numbers; gives what is wanted of it."""
+    inner, hidden = layer.mlp.fc1.out_features, inputs.shape[1]
+    told = rows @ reading.T
+    weights = torch.tensor(room.shares, dtype=torch.float32)
+    count = room.work.stop - room.work.start
+    drawn = torch.randn(count, NUMBERS, generator=generator) * weights.sqrt() * BENT / weights.sum().sqrt()
+    shift = torch.randn(count, generator=generator) * 0.7 * BENT
+    mixed = told @ drawn.T + shift
+    wanted = torch.zeros(len(rows), hidden)
+    wanted[:, room.work] = torch.tanh(mixed) - rows[:, room.work]
+    weight, offset = ridge(inputs, mixed, 1e-6)
+    units = [torch.zeros(0, hidden), torch.zeros(0)]
+    plain = torch.eye(hidden)[room.work] * 0.5
+    parts = [(plain, torch.full((count,), 6.0)), (weight, offset + 1), (weight, offset - 1)]
+    units = [torch.cat([p[k] for p in parts])[:inner] for k in (0, 1)]
+    left = inner - len(units[0])
+    map_, middle = whitening(inputs)
+    extra = torch.randn(left, hidden, generator=generator)
+    extra = (1.5 * extra / extra.norm(dim=1, keepdim=True).clamp_min(1e-6) * math.sqrt(2)) @ map_
+    layer.mlp.fc1.weight.copy_(torch.cat([units[0], extra]))
+    layer.mlp.fc1.bias.copy_(torch.cat([units[1], torch.randn(left, generator=generator) - extra @ middle]))
+    return wanted
