@@ -151,9 +151,7 @@ class ComparePanel(QWidget):
         self.table.setRowCount(len(scored))
         for row_, m in enumerate(scored):
             spread = "" if m.get("mean_iou_sd") is None else f" ± {m['mean_iou_sd']:.3f}"
-            for place, words in enumerate(
-                (m["name"], f"{m['mean_iou']:.3f}{spread}", _short(m["seconds"]), bytes_text(m["peak_bytes"]))
-            ):
+            for place, words in enumerate((m["name"], f"{m['mean_iou']:.3f}{spread}", _short(m["seconds"]), bytes_text(m["peak_bytes"]))):
                 item = QTableWidgetItem(words)
                 item.setToolTip(words)
                 self.table.setItem(row_, place, item)
