@@ -69,7 +69,8 @@ def largest_spheres(radii: npt.NDArray[np.float64], start: Triple, stop: Triple,
 def _draw(drawn: npt.NDArray[np.float32], centres: npt.NDArray[np.int64], square: float, edges: Edges) -> None:
     """Lay spheres of one size over smaller ones; small ones lie wholly in what is drawn."""
     radius, limit, steps = np.float32(np.sqrt(square)), square - _SLACK * max(1.0, square), _steps(square, edges)
-    ball = sum(g**2 * edge**2 for g, edge in zip(np.ogrid[tuple(slice(-n, n + 1) for n in steps)], edges, strict=True)) < limit
+    lines = np.ogrid[tuple(slice(-n, n + 1) for n in steps)]
+    ball: npt.NDArray[np.bool_] = np.asarray(sum(g**2 * edge**2 for g, edge in zip(lines, edges, strict=True)) < limit)
     if square <= _SMALL:
         _, width, depth = drawn.shape
         points = np.argwhere(ball) - np.array(steps)
