@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from lithoscope.labels.results import open_result
@@ -16,7 +17,7 @@ from lithoscope.labels.results import open_result
 pytest.importorskip("torch")
 
 SIZE = (1360, 880)
-PICTURES = ("scan", "thresholds", "strokes", "correct")
+PICTURES = ("scan", "thresholds", "strokes", "correct", "measure", "compare")
 
 
 def wait_for(qtbot, condition, seconds=180):
@@ -120,6 +121,64 @@ def test_the_tutorial_goes_as_it_is_told(window, picture, qtbot):
     layer.paint((16, y, x), int(wrong[y, x]))
     assert np.asarray(layer.data[16])[y, x] == truth[y, x] != before[y, x]
     picture("correct")
+
+
+@pytest.mark.timeout(1200)
+def test_results_are_measured_and_compared_as_it_is_told(window, picture, qtbot):
+    from lithoscope._napari.measure_dock import MeasureDock
+    from lithoscope.cli.commands import command
+    from lithoscope.cli.demo_strokes import paint
+
+    viewer, session, dock = window
+    wait_for(qtbot, lambda: session.scan is not None)
+    path = session.scan.path
+    viewer.dims.set_current_step(0, 16)
+    command("segment")([str(path)], method="otsu", settings={"classes": 3}, output="otsu")
+    session.results_changed.emit()
+    session.show_result("otsu")
+    measure = dock(MeasureDock)
+    measure.structure.setChecked(True)
+    measure.thickness.setChecked(True)
+    wait_for(qtbot, measure.measure.isEnabled)
+    measure.measure.click()
+    wait_for(qtbot, lambda: "thick, at most" in measure._structure_words.text())
+    measure.kind.setCurrentIndex(measure.kind.findData("thickness"))
+    picture("measure")
+
+    session.close_scan()
+    paint(path)
+    session.open(path)
+    wait_for(qtbot, lambda: session.scan is not None)
+    viewer.dims.set_current_step(0, 16)
+    panel = measure.compare
+    panel.truth.setCurrentIndex(panel.truth.findData("truth"))
+    methods = ("threshold", "otsu", "kmeans", "fuzzy")
+    for i in range(panel._methods.count()):
+        item = panel._methods.item(i)
+        item.setCheckState(Qt.CheckState.Checked if item.text() in methods else Qt.CheckState.Unchecked)
+    with qtbot.waitSignal(session.jobs.finished, timeout=400_000):
+        panel.compare.click()
+    wait_for(qtbot, lambda: panel.table.rowCount() == len(methods))
+    panel.table.selectRow(0)
+    unfold(panel)
+    picture("compare")
+
+
+def unfold(panel):
+    """Open what the panel is folded in, and bring it into view."""
+    from qtpy.QtWidgets import QScrollArea
+
+    from lithoscope._napari.folding import Folding
+
+    outer = panel.parent()
+    while not isinstance(outer, Folding):
+        outer = outer.parent()
+    outer.unfold()
+    while not isinstance(outer, QScrollArea):
+        outer = outer.parent()
+    for _ in range(5):
+        QApplication.processEvents()
+    outer.ensureWidgetVisible(panel.promote)
 
 
 def deep_places(plane, label, count):

@@ -151,9 +151,7 @@ class ComparePanel(QWidget):
         self.table.setRowCount(len(scored))
         for row_, m in enumerate(scored):
             spread = "" if m.get("mean_iou_sd") is None else f" ± {m['mean_iou_sd']:.3f}"
-            for place, words in enumerate(
-                (m["name"], f"{m['mean_iou']:.3f}{spread}", seconds_text(m["seconds"]), bytes_text(m["peak_bytes"]))
-            ):
+            for place, words in enumerate((m["name"], f"{m['mean_iou']:.3f}{spread}", _short(m["seconds"]), bytes_text(m["peak_bytes"]))):
                 item = QTableWidgetItem(words)
                 item.setToolTip(words)
                 self.table.setItem(row_, place, item)
@@ -200,3 +198,8 @@ class ComparePanel(QWidget):
         if scan is not None:
             arguments = {"scan": str(scan.path), "results": [], "out": str(out), "comparison": NAME, "overwrite": True}
             self._session.run("report", arguments, f"page {out.name}")
+
+
+def _short(seconds: float) -> str:
+    """A duration that leaves the table's room to the name of the method."""
+    return "< 1 s" if seconds < 1 else seconds_text(seconds)

@@ -10,6 +10,8 @@ from lithoscope.measure.grains import GrainTable
 
 ROW = 22
 MOST_ROWS = 7
+NARROW = ((3, 50), (4, 46), (5, 34))
+"""Columns of few digits and their widths; diameter and volume share what is left."""
 
 
 class GrainModel(QAbstractTableModel):
@@ -100,8 +102,17 @@ class GrainView(QTableView):
         down.hide()
         down.setDefaultSectionSize(ROW)
         self.setFixedHeight((MOST_ROWS + 1) * ROW + 8)
+        self.grains.modelReset.connect(self._fit)
         self.doubleClicked.connect(self._on_double_click)
         self.activated.connect(self._on_double_click)
+
+    def _fit(self) -> None:
+        across = self.horizontalHeader()
+        assert across is not None
+        for place, width in NARROW:
+            if place < self.grains.columnCount():
+                across.setSectionResizeMode(place, QHeaderView.ResizeMode.Fixed)
+                across.resizeSection(place, width)
 
     def _on_double_click(self, index: QModelIndex) -> None:
         self.wanted.emit(int(self.grains.order[index.row()]))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QWidget
 
 from lithoscope._napari.live import Live, Seen, Wish
@@ -20,6 +20,7 @@ class TaughtPanel(QWidget):
     """Certainty, the next doubtful place and the held-out score of the method that is being taught."""
 
     failed = Signal(object)
+    _stroked = Signal()
     learnt = Signal()
     """The counts of what is painted changed, or the method has learnt anew."""
 
@@ -53,6 +54,8 @@ class TaughtPanel(QWidget):
         self.live.working.connect(self._on_working)
         self.certainty.toggled.connect(self._on_certainty)
         self.next.clicked.connect(self.seek)
+        self._asks = False
+        self._stroked.connect(self._on_stroked, Qt.ConnectionType.QueuedConnection)
         session.painting.painted.connect(self._on_painted)
         session.closing.connect(self.live.close)
         self._refresh()
@@ -135,7 +138,16 @@ class TaughtPanel(QWidget):
         self._version += 1
         if not self._session.correcting:
             self.live.touched()
-            self._soon.start(0)  # napari tells of a stroke before its last write
+            if not self._asks:
+                self._asks = True
+                self._stroked.emit()
+
+    def _on_stroked(self) -> None:
+        """Ask about a stroke once napari, which tells of it before its last write, is done with it; a timer would wait until the stroke
+        is drawn, this does not: the method learns meanwhile."""
+        self._asks = False
+        self._soon.stop()
+        self._ask()
 
     def _on_seen(self, seen: Seen) -> None:
         if self._wish is None:
