@@ -320,7 +320,10 @@ def test_likeness_over_the_whole_scan_is_worked_out_by_the_worker_and_shown_in_i
     target = Path(arguments["out"])
     with new_volume(target, scan, Place.of_tokens(0, 0, Grid(8)), (5, 6), {}) as array:
         array[...] = 9
-    then(Job(1, "explain", {}, "", state="done", result={"output": str(target), "notes": ["most alike"]}))
+    elsewhere = {**arguments, "scans": [str(scan.path.with_name("another.zarr"))]}
+    then(Job(1, "explain", elsewhere, "", state="done", result={"output": str(target), "notes": ["most alike"]}))
+    assert dock.explaining.layers.get("likeness") is None  # of a scan that was left meanwhile
+    then(Job(1, "explain", arguments, "", state="done", result={"output": str(target), "notes": ["most alike"]}))
     layer = dock.explaining.layers.get("likeness")
     assert layer.data.shape == (24, 5, 6)
     np.testing.assert_allclose(layer.scale, (1, 8, 8))

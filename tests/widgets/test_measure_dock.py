@@ -6,6 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QApplication, QComboBox
 
 from lithoscope._napari.measure_dock import MeasureDock
+from lithoscope._napari.worker_client import Job
 from lithoscope.classes import ClassTable
 from lithoscope.cli.commands import command
 from lithoscope.labels.corrections import corrected
@@ -82,6 +83,15 @@ def test_measure_adds_intervals_and_a_plot_until_something_is_corrected(dock, sh
     with qtbot.waitSignal(dock.live.counted, timeout=60_000):
         shown.painting.brush().paint((5, 20, 40), 1)
     qtbot.waitUntil(lambda: "measure again" in dock._words.text(), timeout=60_000)
+
+
+def test_what_was_measured_of_another_scan_is_not_told_of_this_one(dock, shown, qtbot):
+    measured = command("measure")(str(shown.scan.path), "otsu")
+    elsewhere = {"scan": str(shown.scan.path.with_name("another.zarr")), "result": "otsu"}
+    dock._on_measured(Job(1, "measure", elsewhere, "", state="done", result=measured), "otsu")
+    assert "Sampling:" not in dock._words.text()
+    dock._on_measured(Job(1, "measure", {**elsewhere, "scan": str(shown.scan.path)}, "", state="done", result=measured), "otsu")
+    assert "Sampling:" in dock._words.text()
 
 
 def test_structure_and_thickness_are_told_by_phase_and_plotted(dock, shown, qtbot):

@@ -157,8 +157,9 @@ class ExplainDock(Dock):
             self.session.run("explain", arguments, f"likeness to {said}", self._on_likeness)
 
     def _on_likeness(self, job: Job) -> None:
-        if job.state == "done" and self.session.scan is not None:
-            self.explaining.layers.show_volume(self.session.scan, Path(job.result["output"]))
+        scan = self.session.scan
+        if job.state == "done" and scan is not None and job.arguments["scans"] == [str(scan.path)]:
+            self.explaining.layers.show_volume(scan, Path(job.result["output"]))
             self.session.said.emit(" · ".join(job.result["notes"]), False)
             self.kept.list_kept()
 

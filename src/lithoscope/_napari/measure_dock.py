@@ -184,7 +184,9 @@ class MeasureDock(Dock):
         )
 
     def _on_measured(self, job: Job, name: str) -> None:
-        if job.state == "done" and name == self.session.shown:
+        scan = self.session.scan
+        here = scan is not None and job.arguments["scan"] == str(scan.path)
+        if job.state == "done" and here and name == self.session.shown:
             self._measured = dict(job.result)
             words = structure_words(self._measured, self._classes) + thickness_words(self._measured, self._classes)
             self._structure_words.setText("\n".join(words))

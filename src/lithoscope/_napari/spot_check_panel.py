@@ -104,7 +104,9 @@ class SpotCheckPanel(QWidget):
         self._session.run("spotcheck", arguments, f"places of {name}", lambda job: self._on_drawn(job, name))
 
     def _on_drawn(self, job: Job, name: str) -> None:
-        if job.state == "done" and name == self._session.shown:
+        scan = self._session.scan
+        here = scan is not None and job.arguments["scan"] == str(scan.path)
+        if job.state == "done" and here and name == self._session.shown:
             self.on_result()
             self.resume()
 
