@@ -20,7 +20,7 @@ SIZE = (1360, 880)
 PICTURES = ("scan", "thresholds", "strokes", "correct", "measure", "compare")
 
 
-def wait_for(qtbot, condition, seconds=180):
+def wait_for(qtbot, condition, seconds=400):
     qtbot.waitUntil(condition, timeout=seconds * 1000)
 
 
