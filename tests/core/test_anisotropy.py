@@ -12,7 +12,7 @@ from lithoscope.cli import run
 from lithoscope.volume.formats import open_source
 from lithoscope.volume.scan import Scan
 
-nrrd = pytest.importorskip("nrrd")
+nrrd = pytest.importorskip("nrrd", reason="pynrrd, of the extra formats, is not installed")
 
 VOXEL = ["3", "1", "1"]
 RADIUS = 24.0

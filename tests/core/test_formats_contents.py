@@ -7,7 +7,7 @@ import zarr
 
 from lithoscope.volume.formats.contents import look_into
 
-h5py = pytest.importorskip("h5py")
+h5py = pytest.importorskip("h5py", reason="h5py, of the extra formats, is not installed")
 
 
 @pytest.fixture
