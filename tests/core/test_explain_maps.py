@@ -63,8 +63,19 @@ def test_disagreement_is_the_part_that_does_not_say_what_most_say(scan):
         votes = np.bincount(said[:, y, x])
         assert made.values[y, x] == pytest.approx(1 - votes.max() / 3)
     assert made.values[known].max() > 0
+    assert "by name" not in " ".join(made.notes)
     with pytest.raises(InputError, match="at least two"):
         disagreement(scan, ["otsu", "otsu"], 0, 4)
+
+
+def test_results_whose_classes_have_other_names_are_said_to_differ_for_that_reason(tmp_path):
+    from lithoscope.sample import simulate
+    from lithoscope.volume.scan import Scan
+
+    simulate(tmp_path / "rock.zarr", shape=(8, 40, 48), seed=1)
+    assert run(["segment", str(tmp_path / "rock.zarr"), "--method", "otsu", "--set", "classes=3", "--output", "otsu"]) == 0
+    made = disagreement(Scan.open(tmp_path / "rock.zarr"), ["otsu", "truth"], 0, 4)
+    assert "truth have names of their own" in " ".join(made.notes)
 
 
 def test_certainty_and_disagreement_on_the_command_line(scan, tmp_path, capsys):

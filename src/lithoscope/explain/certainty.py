@@ -65,9 +65,13 @@ def disagreement(scan: "Scan", results: Sequence[str], axis: int, index: int, ch
         values = np.where(total > 0, (total - most) / total, np.nan).astype(np.float32)
     known = values[np.isfinite(values)]
     apart = float((known > 0).mean()) if known.size else 0.0
-    notes = (", ".join(results), f"they differ in {100 * apart:.1f} % of the plane")
+    notes = [", ".join(results), f"they differ in {100 * apart:.1f} % of the plane"]
+    named = [{c.name for c in table} for table in tables]
+    for name, own in zip(results, named, strict=True):
+        if not any(own & other for other in named if other is not own):
+            notes.append(f"classes are matched by name, and those of {name} have names of their own: they count as different")
     high = 1 - 1 / len(results)
     return Overlay(
         "disagreement", f"where {len(results)} results disagree", values, Place(axis, index), (0.0, high), "doubt",
-        ("all agree", "all differ"), notes=notes, about={"results": list(results)},
+        ("all agree", "all differ"), notes=tuple(notes), about={"results": list(results)},
     )  # fmt: skip
