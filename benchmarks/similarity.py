@@ -137,20 +137,22 @@ def properties(seeds: Sequence[int], given: argparse.Namespace, rows: Rows) -> l
             items, test = rock_items(folder / "a", 60, 3, 10 + seed), rock_items(folder / "b", 40, 2, 100 + seed)
             common = {"seed": seed, "side": SIDE, "hold": 0.15}
             ways = {
-                "image only, taught by rock type": {"steps": steps, "classes": 5, **common},
+                "image only, taught by rock type": {"tuning": given.tuning, "steps": steps, "classes": 5, **common},
                 "double Siamese, trunks frozen": {
                     "method": "siamese",
                     "tuning": "frozen",
-                    "steps": 400,
+                    "steps": 200,
                     "rate": 3e-3,
                     "every": 20,
                     **common,
                 },
-                "double Siamese, LoRA": {"method": "siamese", "steps": steps, "classes": 6, **common},
+                "double Siamese": {"method": "siamese", "tuning": given.tuning, "steps": steps, "classes": 6, **common},
             }
+            if given.tuning == "frozen":
+                ways.pop("double Siamese")
             frozen = vectors_of(BACKBONE, test)
             own = vectors_of(BACKBONE, items)
-            noted(rows, "image only, frozen", seed, given, {**ranking(test, cosines(frozen)), **ridge(own, items, frozen, test)})
+            noted(rows, "image only, untaught", seed, given, {**ranking(test, cosines(frozen)), **ridge(own, items, frozen, test)})
             for way, settings in ways.items():
                 lessons, start = Lessons.of(settings), time.perf_counter()
                 siamese = lessons.method == "siamese"
@@ -165,7 +167,9 @@ def properties(seeds: Sequence[int], given: argparse.Namespace, rows: Rows) -> l
                     scaled, said = double.properties.scaled(test.properties), double.scaled_properties(halves)
                     found = {f"R² {c}": r_squared(scaled[:, i], said[:, i]) for i, c in enumerate(test.columns)}
                     found["within 90 %"] = float((np.abs(scaled - said) <= double.bounds).mean())
-                    found |= ranking(test, np.stack([c["rock"] for c in compared]), np.stack([c["both"] for c in compared]))
+                    rock, both = (np.stack([c[name] for c in compared]) for name in ("rock", "both"))
+                    noted(rows, f"{way}, by foretold properties", seed, given, ranking(test, -apart(said)))
+                    found |= ranking(test, rock, both)
                 noted(rows, way, seed, given, found, time.perf_counter() - start)
     return ["R² porosity", "R² permeability", "within 90 %", "ranking by property", "ranking by both"]
 
