@@ -106,7 +106,7 @@ def labels(answer: Json) -> str:
         (r["name"], r["kind"], r["method"], r["created"], ", ".join(r["classes"]) + (f" ({OLDER})" if r.get("older_than_fov") else ""))
         for r in answer["results"]
     ]
-    return "\n".join([table(rows), *ended])
+    return "\n".join([table(rows), *ended, *answer.get("notes", ())])
 
 
 def classes(answer: Json) -> str:
