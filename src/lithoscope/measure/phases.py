@@ -30,7 +30,7 @@ EDGE = (64, 256, 256)
 """Voxels read at a time where no layout says better."""
 
 
-OLDER = "the field of view was changed since this result was made; voxels that the result left out are not counted"
+OLDER = "{result} is older than the field of view: what is outside does not count, and what it left out is not labelled; run it again"
 
 
 @dataclass
@@ -210,7 +210,7 @@ def measure(
     with corrected(scan, found, readonly=True) as labels, opened_truth(scan, truth, value_map, report) as real:
         counts = count_phases(labels, classes, field_of_view=view, edge=scan.shard, report=report)
         known = two_point(labels, classes, field_of_view=view, report=report)
-        agreed, notes = None, [OLDER] if old else []
+        agreed, notes = None, [OLDER.format(result=result)] if old else []
         if real is not None:
             flat = scan.dimensions()[0] == 2
             found_by = against(labels, real, field_of_view=view, boundary=Boundary(flat=flat), report=report)
