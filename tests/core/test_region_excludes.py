@@ -88,7 +88,6 @@ NOWHERE = {
     ("compare", "SCAN", "--methods", "otsu"): "nothing is painted",
     ("spotcheck", "SCAN", "w"): "no voxel within the field of view",
     ("separate", "SCAN", "w", "--class", "1", "--output", "h"): "within the field of view; there is nothing to separate",
-    ("clean", "SCAN", "w", "--step", "islands=5", "--output", "h"): "within the field of view; there is nothing to clean",
 }
 
 

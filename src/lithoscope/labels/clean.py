@@ -84,8 +84,6 @@ def clean(
         with results.create(scan, output, draft, table, overwrite=overwrite) as writer:
             try:
                 left = _copied(labels, frame, scan.shard, writer.write, report)
-                if not left[1:].any():
-                    raise InputError(f"{result} has no voxel of a class within the field of view; there is nothing to clean")
                 notes = _notes(table, left, flat, scan)
                 record = replace(
                     draft,
