@@ -15,6 +15,7 @@ from lithoscope.errors import InputError
 from lithoscope.job import Progress, Report, silent
 from lithoscope.volume.blocks import Array3D, blocks, read
 from lithoscope.volume.box import Box, Triple
+from lithoscope.volume.field_of_view import FieldOfView
 
 if TYPE_CHECKING:
     from lithoscope.volume.scan import Scan
@@ -50,19 +51,34 @@ class Draw:
 
 
 def draw_places(
-    labels: Array3D, count: int, edge: Triple, *, ids: Sequence[int] | None = None, seed: int = 0, report: Report = silent
+    labels: Array3D,
+    count: int,
+    edge: Triple,
+    *,
+    ids: Sequence[int] | None = None,
+    field_of_view: FieldOfView | None = None,
+    seed: int = 0,
+    report: Report = silent,
 ) -> Draw:
     """Draw `count` voxels of a label volume (z, y, x): in each class by its share, but at least `FEWEST`; every one at most once.
+
+    None lies outside the field of view.
 
     The labels are read twice, block by block: once to count, once to find the voxels that were drawn by their rank in the class.
     """
     if count < 2:
         raise InputError(f"{count} places say nothing; draw at least 50")
     todo = blocks(Box.whole(labels.shape), edge)
+
+    def classes(box: Box) -> npt.NDArray[np.uint8]:
+        block: npt.NDArray[np.uint8] = np.asarray(read(labels, box), np.uint8)
+        inside = None if field_of_view is None else field_of_view.inside(box)
+        return (block if inside is None else np.multiply(block, inside, dtype=np.uint8)).reshape(-1)
+
     counts = np.zeros((len(todo), 256), np.int64)
     for done, box in enumerate(todo):
         report(Progress(done, 2 * len(todo), "counting classes"))
-        counts[done] = np.bincount(np.asarray(read(labels, box), np.uint8).reshape(-1), minlength=256)
+        counts[done] = np.bincount(classes(box), minlength=256)
     totals = counts.sum(axis=0)
     known = [id for id in (range(1, 255) if ids is None else ids) if totals[id]]
     if not known:
@@ -76,7 +92,7 @@ def draw_places(
         report(Progress(len(todo) + done, 2 * len(todo), "drawing places"))
         here = {id: r[(r >= before[id]) & (r < before[id] + counts[done, id])] - before[id] for id, r in ranks.items()}
         if any(r.size for r in here.values()):
-            block = np.asarray(read(labels, box), np.uint8).reshape(-1)
+            block = classes(box)
             for id, within in here.items():
                 if within.size:
                     found = np.unravel_index(np.flatnonzero(block == id)[within], box.shape)
@@ -87,12 +103,15 @@ def draw_places(
 
 
 def shares(voxels: Sequence[int], count: int) -> list[int]:
-    """How many places each class gets: by its voxels, at least `FEWEST` or an equal part of too few, never more than it has."""
+    """How many places each class gets: by its voxels, at least `FEWEST` or an equal part of too few, never more than it has.
+
+    Two at least, where it has them: with fewer there would be no estimate, whatever is named.
+    """
     least = min(FEWEST, count // len(voxels))
     wanted = [max(least, round(count * n / sum(voxels))) for n in voxels]
     while sum(wanted) > max(count, least * len(voxels)):
         wanted[int(np.argmax(wanted))] -= 1
-    return [max(1, min(w, n)) for w, n in zip(wanted, voxels, strict=True)]
+    return [min(max(2, w), n) for w, n in zip(wanted, voxels, strict=True)]
 
 
 def _distinct(rng: np.random.Generator, total: int, count: int) -> npt.NDArray[np.int64]:
@@ -146,13 +165,13 @@ class Checked:
 def checked(voxels: Mapping[int, int], named: Sequence[tuple[int, int]]) -> Checked:
     """The estimates from what was named so far: pairs (class in the result, class that a person saw), and the voxels of each class.
 
-    A class of whose places fewer than two were named leaves its part of the volume unknown, and is refused. Where all places of a
-    class were named alike, one more of each class is counted half, so that no interval shrinks to nothing.
+    A class of whose places fewer than two were named leaves its part of the volume unknown, and is refused, unless that is all of it.
+    Where all places of a class were named alike, one more of each class is counted half, so that no interval shrinks to nothing.
     """
     total = sum(voxels.values())
     strata = [id for id, n in voxels.items() if n]
     counts = {id: [true for mapped, true in named if mapped == id] for id in strata}
-    bare = [id for id in strata if len(counts[id]) < 2]
+    bare = [id for id in strata if len(counts[id]) < min(2, voxels[id])]
     if bare:
         raise InputError(f"name at least two places of class {', '.join(map(str, bare))}; there is no estimate before")
     ids = sorted({*strata, *(true for _, true in named)})
@@ -161,27 +180,32 @@ def checked(voxels: Mapping[int, int], named: Sequence[tuple[int, int]]) -> Chec
     for id in strata:
         share, right, n = voxels[id] / total, counts[id].count(id) / len(counts[id]), len(counts[id])
         accuracy += share * right
-        accuracy_variance += share**2 * _variance(right, n)
+        accuracy_variance += share**2 * _variance(right, n, voxels[id])
     for id in ids:
         value = variance = 0.0
         for stratum in strata:
             share, n = voxels[stratum] / total, len(counts[stratum])
             part = counts[stratum].count(id) / n
             value += share * part
-            variance += share**2 * _variance(part, n)
+            variance += share**2 * _variance(part, n, voxels[stratum])
         fractions[id] = Estimate.of(value, variance)
     return Checked(Estimate.of(accuracy, accuracy_variance), fractions, {id: n / total for id, n in voxels.items()}, len(named))
 
 
-def _variance(part: float, n: int) -> float:
-    """The variance of a part seen in `n` places; a part of 0 or 1 is moved in by half a place, for its variance alone."""
+def _variance(part: float, n: int, voxels: int) -> float:
+    """The variance of a part seen in `n` places; a part of 0 or 1 is moved in by half a place, for its variance alone.
+
+    Where every one of the `voxels` was named nothing is left to chance.
+    """
+    if n >= voxels:
+        return 0.0
     moved = min(max(part, 0.5 / (n + 1)), 1 - 0.5 / (n + 1))
     return moved * (1 - moved) / (n - 1)
 
 
 def draw(scan: "Scan", result: str, count: int = 200, *, seed: int = 0, report: Report = silent) -> Draw:
-    """Places of a result as corrected."""
+    """Places of a result as corrected, within the field of view."""
     from lithoscope.labels.corrections import corrected
 
     with corrected(scan, result, readonly=True) as labels:
-        return draw_places(labels, count, scan.shard, seed=seed, report=report)
+        return draw_places(labels, count, scan.shard, field_of_view=scan.field_of_view, seed=seed, report=report)
