@@ -121,6 +121,19 @@ def test_a_cancelled_comparison_goes_on_at_the_method_it_was_at(painted):
         compare(scan, methods=["otsu"], name="stopped", processes=False, resume=True, seeds=(3,))
 
 
+def test_what_was_done_is_kept_when_a_comparison_that_goes_on_is_ended_again(painted):
+    scan = painted[0]
+    compare(scan, methods=["otsu", "threshold"], name="long", processes=False)
+
+    def cancel(progress):
+        if progress.message.startswith("fuzzy"):
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        compare(scan, methods=["kmeans", "fuzzy", "otsu", "threshold"], name="long", processes=False, resume=True, report=cancel)
+    assert {line["name"] for line in open_comparison(scan, "long")["methods"]} == {"kmeans", "otsu", "threshold"}
+
+
 def test_seeds_are_averaged_and_leave_one_result(painted):
     scan = painted[0]
     found = compare(scan, methods=["otsu"], name="seeds", processes=False, seeds=(0, 1))["methods"][0]
