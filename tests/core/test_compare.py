@@ -306,3 +306,9 @@ def test_a_taught_method_answers_in_the_painted_classes(painted, monkeypatch):
     found = compare(painted[0], methods=["otsu", "taught:classes=3"], name="told", processes=False)["methods"]
     assert found[0]["mean_iou"] == found[1]["mean_iou"] > 0.5
     assert next(line for line in found if line["name"].startswith("taught"))["class_map"] == {}
+
+
+def test_strokes_over_values_that_are_no_numbers_put_no_bound():
+    values, labels = np.array([1.0, 2.0, 3.0, 9.0, 10.0, 11.0]), np.array([2, 2, 2, 1, 1, 1], np.uint8)
+    lost = np.insert(values, [1, 4, 4], np.nan), np.insert(labels, [1, 4, 4], [2, 1, 1])
+    assert thresholds_between(*lost) == thresholds_between(values, labels)
