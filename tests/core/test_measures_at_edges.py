@@ -7,7 +7,9 @@ from test_clean_results import made_result
 
 from lithoscope.classes import ClassTable
 from lithoscope.labels.separate import separate
+from lithoscope.measure.correlation import two_point
 from lithoscope.measure.grains import grains_of, measure_grains
+from lithoscope.measure.phases import measure
 from lithoscope.measure.structure import structure
 from lithoscope.measure.surface import crossings, surfaces
 from lithoscope.volume.box import Box
@@ -86,3 +88,18 @@ def test_the_surface_in_one_slice_stands_for_that_of_an_isotropic_material():
     many = np.concatenate([labels, 3 - labels])
     again = surfaces(*crossings(many, table, flat=True), table, None)["phases"]["1"]
     assert again["specific"] == pytest.approx(found["specific"])
+
+
+def test_thickness_and_correlation_are_looked_for_where_the_result_has_labels(tmp_path):
+    """Blocks and columns that are spread over the whole scan would hardly meet the result of a small box."""
+    scan = make_scan(tmp_path / "wide.zarr", (8, 420, 420), shard=(8, 64, 64))
+    labels = np.full(scan.shape, 2, np.uint8)
+    labels[:, :, ::4] = labels[:, :, 1::4] = 1
+    box = Box((0, 60, 62), (8, 90, 92))
+    made_result(scan, labels, box=box)
+    found = measure(scan, "a", thickness=True)
+    own = labels[box.slices]
+    assert found["correlation"]["1"]["lengths"]["x"] == two_point(own, ClassTable.numbered(2))[0].lengths[2]
+    assert found["thickness"]["blocks"] == found["thickness"]["of_blocks"] == 1
+    assert found["thickness"]["phases"]["1"]["voxels"] == (own == 1).sum()
+    assert "structure" not in found

@@ -143,7 +143,9 @@ def frame_of(scan: "Scan", box: Box) -> Box:
     view = scan.field_of_view
     inner = box.intersect(view.box) if isinstance(view, BoxView) else box
     if not inner.size:
-        raise InputError("the result lies outside the field of view; there is nothing to clean")
+        raise InputError(
+            "the result lies outside the field of view, where nothing counts; change the field of view, or choose another result"
+        )
     return inner
 
 

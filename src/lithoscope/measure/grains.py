@@ -1,6 +1,7 @@
 """Numbered grains measured: volume, equivalent diameter, surface, sphericity, contacts, and how the sizes are distributed."""
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from lithoscope.errors import InputError, UnreadableError
 from lithoscope.job import Progress, Report, silent
+from lithoscope.labels.atomic import write_whole
 from lithoscope.measure.surface import DIRECTIONS, direction_weights
 from lithoscope.volume.blocks import Array3D, blocks
 from lithoscope.volume.box import Box, Triple
@@ -272,7 +274,8 @@ def load_grains(table: Path) -> GrainTable:
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        held = io.StringIO(newline="")
+        writer = csv.DictWriter(held, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(path, held.getvalue().encode())
