@@ -10,7 +10,6 @@ from test_clean_results import made_result
 from lithoscope.errors import InputError
 from lithoscope.measure.spotcheck import Draw, checked, draw, draw_places, shares
 from lithoscope.volume.box import Box
-from lithoscope.volume.field_of_view import Cylinder
 
 
 def biased(seed, shape=(40, 40, 40)):
@@ -99,7 +98,6 @@ def test_too_little_is_said():
 
 def test_places_of_a_result_are_drawn_through_its_corrections(tmp_path):
     from lithoscope.labels.corrections import corrected
-    from lithoscope.volume.box import Box
 
     scan = make_scan(tmp_path / "rock.zarr", (12, 12, 12), shard=(8, 8, 8))
     made_result(scan, np.full(scan.shape, 2, np.uint8))
@@ -108,16 +106,6 @@ def test_places_of_a_result_are_drawn_through_its_corrections(tmp_path):
     places = draw(scan, "a", 60)
     assert places.voxels == {1: 864, 2: 864}
     assert all((p.at[0] < 6) == (p.mapped == 1) for p in places.places)
-
-
-def test_no_place_lies_outside_the_field_of_view():
-    labels = np.ones((6, 20, 20), np.uint8)
-    labels[:, 10:] = 2
-    view = Cylinder(9.5, 9.5, 6)
-    places = draw_places(labels, 100, (4, 9, 9), field_of_view=view)
-    inside = np.broadcast_to(view.inside(Box.whole(labels.shape)), labels.shape)
-    assert all(inside[p.at] for p in places.places)
-    assert places.voxels == {id: int((inside & (labels == id)).sum()) for id in (1, 2)}
 
 
 def test_the_rarest_classes_do_not_keep_a_check_without_an_estimate():

@@ -15,7 +15,6 @@ from lithoscope.errors import InputError
 from lithoscope.job import Progress, Report, silent
 from lithoscope.volume.blocks import Array3D, blocks, read
 from lithoscope.volume.box import Box, Triple
-from lithoscope.volume.field_of_view import FieldOfView
 
 if TYPE_CHECKING:
     from lithoscope.volume.scan import Scan
@@ -51,38 +50,23 @@ class Draw:
 
 
 def draw_places(
-    labels: Array3D,
-    count: int,
-    edge: Triple,
-    *,
-    ids: Sequence[int] | None = None,
-    field_of_view: FieldOfView | None = None,
-    seed: int = 0,
-    report: Report = silent,
+    labels: Array3D, count: int, edge: Triple, *, ids: Sequence[int] | None = None, seed: int = 0, report: Report = silent
 ) -> Draw:
     """Draw `count` voxels of a label volume (z, y, x): in each class by its share, but at least `FEWEST`; every one at most once.
-
-    None lies outside the field of view.
 
     The labels are read twice, block by block: once to count, once to find the voxels that were drawn by their rank in the class.
     """
     if count < 2:
         raise InputError(f"{count} places say nothing; draw at least 50")
     todo = blocks(Box.whole(labels.shape), edge)
-
-    def classes(box: Box) -> npt.NDArray[np.uint8]:
-        block: npt.NDArray[np.uint8] = np.asarray(read(labels, box), np.uint8)
-        inside = None if field_of_view is None else field_of_view.inside(box)
-        return (block if inside is None else np.multiply(block, inside, dtype=np.uint8)).reshape(-1)
-
     counts = np.zeros((len(todo), 256), np.int64)
     for done, box in enumerate(todo):
         report(Progress(done, 2 * len(todo), "counting classes"))
-        counts[done] = np.bincount(classes(box), minlength=256)
+        counts[done] = np.bincount(np.asarray(read(labels, box), np.uint8).reshape(-1), minlength=256)
     totals = counts.sum(axis=0)
     known = [id for id in (range(1, 255) if ids is None else ids) if totals[id]]
     if not known:
-        raise InputError("no voxel has a class; there is nothing to check")
+        raise InputError("no voxel within the field of view has a class; there is nothing to check")
     rng = np.random.default_rng(seed)
     sizes = shares([int(totals[id]) for id in known], count)
     ranks = {id: np.sort(_distinct(rng, int(totals[id]), n)) for id, n in zip(known, sizes, strict=True)}
@@ -92,7 +76,7 @@ def draw_places(
         report(Progress(len(todo) + done, 2 * len(todo), "drawing places"))
         here = {id: r[(r >= before[id]) & (r < before[id] + counts[done, id])] - before[id] for id, r in ranks.items()}
         if any(r.size for r in here.values()):
-            block = classes(box)
+            block = np.asarray(read(labels, box), np.uint8).reshape(-1)
             for id, within in here.items():
                 if within.size:
                     found = np.unravel_index(np.flatnonzero(block == id)[within], box.shape)
@@ -206,6 +190,7 @@ def _variance(part: float, n: int, voxels: int) -> float:
 def draw(scan: "Scan", result: str, count: int = 200, *, seed: int = 0, report: Report = silent) -> Draw:
     """Places of a result as corrected, within the field of view."""
     from lithoscope.labels.corrections import corrected
+    from lithoscope.labels.in_view import InView
 
     with corrected(scan, result, readonly=True) as labels:
-        return draw_places(labels, count, scan.shard, field_of_view=scan.field_of_view, seed=seed, report=report)
+        return draw_places(InView(labels, scan.field_of_view), count, scan.shard, seed=seed, report=report)
