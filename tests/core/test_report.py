@@ -114,6 +114,9 @@ def test_what_cannot_be_reported_is_refused(scan, tmp_path):
     (tmp_path / "there.html").write_text("mine")
     with pytest.raises(TakenError):
         report_page(scan, ["otsu"], tmp_path / "there.html")
+    (tmp_path / "notes.json").write_text("mine")
+    with pytest.raises(TakenError, match=r"notes\.json exists already"):
+        report_page(scan, ["otsu"], tmp_path / "notes.html")
     with pytest.raises(InputError, match="html"):
         report_page(scan, ["otsu"], tmp_path / "page.pdf")
     with pytest.raises(MissingError, match="no result"):

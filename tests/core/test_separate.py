@@ -197,6 +197,18 @@ def test_a_table_is_never_of_an_older_result_of_that_name(scan, monkeypatch):
     assert not table_place(scan, "grains").exists()
 
 
+def test_files_that_are_there_are_not_written_over_unasked(scan, tmp_path, capsys):
+    (tmp_path / "mine.json").write_text("mine")
+    words = ["separate", str(scan.path), "a", "--output", "grains", "--table", str(tmp_path / "mine.csv")]
+    assert run(words) == 2
+    assert "mine.json exists already" in capsys.readouterr().err
+    assert results(scan) == ["a"]
+    assert run([*words[:-1], str(tmp_path / "mine.xlsx")]) == 2
+    assert "does not end in .csv" in capsys.readouterr().err
+    assert run([*words, "--overwrite"]) == 0
+    assert (tmp_path / "mine.csv").exists()
+
+
 def test_what_cannot_be_separated_is_said(scan):
     separate(scan, "a", output="b")
     with pytest.raises(InputError, match="numbered grains"):

@@ -241,12 +241,16 @@ def grains_of(scan: "Scan", result: str, *, report: Report = silent) -> GrainTab
     )
 
 
+def grain_files(target: Path) -> tuple[Path, Path, Path]:
+    """The table, the sizes and the JSON that `save_grains` writes for a target."""
+    return target.with_suffix(".csv"), target.with_name(f"{target.stem}-sizes.csv"), target.with_suffix(".json")
+
+
 def save_grains(table: GrainTable, target: Path) -> list[Path]:
     """Write `grains.csv`, `grains-sizes.csv` and `grains.json` beside one another, after the name of `target`; gives their paths."""
-    plain, sizes = target.with_suffix(".csv"), target.with_name(f"{target.stem}-sizes.csv")
+    plain, sizes, about = grain_files(target)
     _write_csv(plain, list(table.rows()))
     _write_csv(sizes, table.distribution())
-    about = target.with_suffix(".json")
     write_json(about, {"summary": table.summary(), "sizes": table.distribution(), "grains": list(table.rows())})
     return [plain, sizes, about]
 
