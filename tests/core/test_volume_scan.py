@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import zarr
 
+from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError, MissingError, NewerSchemaError, UnreadableError
+from lithoscope.labels.results import create, open_result
+from lithoscope.record import RunRecord
 from lithoscope.volume.convert import import_scan
 from lithoscope.volume.field_of_view import Cylinder
 from lithoscope.volume.scan import Scan
@@ -182,6 +185,34 @@ def test_the_voxel_size_is_changed_where_others_read_it(tmp_path):
     assert Scan.open(scan.path).voxel == Voxel((5, 5, 5), "nm")
     scan.set(voxel=None)
     assert Scan.open(scan.path).voxel is None
+
+
+def test_the_voxel_size_of_results_follows(tmp_path):
+    scan = ours(tmp_path)
+    with create(scan, "otsu", RunRecord("segment", "otsu", {}, {}, output="otsu"), ClassTable.numbered(2)) as writer:
+        writer.write(scan.box, np.ones(scan.shape, np.uint8))
+        writer.finish(writer.record)
+    scan.set(voxel=Voxel((3, 5, 7), "nm"))
+    ome = zarr.open_group(scan.labels_folder / "otsu", mode="r").attrs["ome"]
+    assert ome["multiscales"][0]["axes"][0]["unit"] == "nanometer"
+    assert ome["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"] == [3, 5, 7]
+    assert len(ome["image-label"]["colors"]) == 2
+    assert open_result(scan, "otsu").classes == ClassTable.numbered(2)
+
+
+@pytest.mark.parametrize("half", [0, 7, 200])
+def test_a_damaged_histogram_is_counted_again(tmp_path, half):
+    scan = ours(tmp_path)
+    wanted, place = scan.histogram.counts, scan.sidecar / "histogram.npz"
+    place.write_bytes(place.read_bytes()[:half])
+    np.testing.assert_array_equal(Scan.open(scan.path).histogram.counts, wanted)
+
+
+def test_the_folder_in_which_one_stands_is_a_scan(tmp_path, monkeypatch):
+    scan = ours(tmp_path)
+    monkeypatch.chdir(scan.path)
+    assert Scan.open(".").name == scan.name
+    assert Scan.open(".").sidecar == scan.sidecar.resolve()
 
 
 def test_dimensions_follow_slices_and_spacing(tmp_path):
