@@ -12,6 +12,8 @@ from lithoscope.labels.results import create, open_result
 from lithoscope.record import RunRecord
 from lithoscope.volume.convert import import_scan
 from lithoscope.volume.field_of_view import Cylinder
+from lithoscope.volume.formats.tiff import _ome_voxel
+from lithoscope.volume.ome import _voxel
 from lithoscope.volume.scan import Scan
 from lithoscope.volume.voxel import Voxel
 
@@ -102,6 +104,16 @@ def test_several_channels_are_refused(tmp_path):
 
 def test_an_image_without_a_unit_has_no_voxel_size(tmp_path):
     assert Scan.open(foreign(tmp_path / "a.zarr", values(), unit=None)).voxel is None
+
+
+def test_axes_in_unlike_units_are_brought_to_one():
+    units = {"z": "micrometer", "y": "nanometer", "x": "nanometer"}
+    assert _voxel(("z", "y", "x"), (2.0, 500.0, 400.0), units) == Voxel((2000, 500, 400), "nm")
+    text = (
+        '<OME><Image><Pixels PhysicalSizeX="400" PhysicalSizeXUnit="nm" PhysicalSizeY="500" PhysicalSizeZ="2" PhysicalSizeZUnit="µm"/>'
+        "</Image></OME>"
+    )
+    assert _ome_voxel(text) == Voxel((2000, 500, 400), "nm")
 
 
 def test_what_is_no_scan_is_refused_with_the_way_to_import_it(tmp_path):
