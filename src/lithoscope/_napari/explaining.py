@@ -143,7 +143,7 @@ class Explaining(QObject):
         if found is None:
             return
         scan, wish, made, near = found
-        if wish != self.wish or self._session.scan is not scan:
+        if wish != self.wish or scan is None or self._session.scan is not scan:  # another scan was opened meanwhile
             return
         self.busy.emit("")
         self.layers.show(scan, made)
