@@ -142,8 +142,9 @@ class Explaining(QObject):
     def _on_answer(self, found: Any) -> None:
         if found is None:
             return
-        scan, wish, made, near = found
-        if wish != self.wish or self._session.scan is not scan:
+        asked, wish, made, near = found
+        scan = self._session.scan
+        if wish != self.wish or scan is None or scan is not asked:  # another scan was opened meanwhile
             return
         self.busy.emit("")
         self.layers.show(scan, made)
