@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -85,8 +86,7 @@ class FilterBank(Extractor):
         return found
 
     def key(self) -> str:
-        text = json.dumps({"bank": VERSION, **asdict(self)}, sort_keys=True)
-        return "filters-" + hashlib.sha256(text.encode()).hexdigest()[:24]
+        return _key(self, VERSION)
 
     def sigma(self, scale: float, axis: int) -> float:
         """The sigma in voxels of a scale along an axis."""
@@ -131,6 +131,12 @@ class FilterBank(Extractor):
         elif self.scale == "dtype":
             low, high = (0.0, float(np.iinfo(image.dtype).max)) if image.dtype.kind in "iu" else (0.0, 1.0)
         return Prepared(self, Source(image, low, high, device), core, origin)
+
+
+@lru_cache(maxsize=64)
+def _key(bank: FilterBank, version: int) -> str:
+    text = json.dumps({"bank": version, **asdict(bank)}, sort_keys=True)
+    return "filters-" + hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 class Prepared:

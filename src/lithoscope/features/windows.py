@@ -58,8 +58,9 @@ class ScanFeatures:
         """Features (n, channels) of voxels (n, 3) within the scan, from the windows across `axis`: no more than those voxels is copied."""
         found = np.empty((len(places), extractor.channels), np.float32)
         for part, chosen in windows_of(places, axis, self.scan.shape):
-            z, y, x = (places[chosen] - np.array(part.start)).T
-            found[chosen] = self.of_window(part, axis, extractor)[:, z, y, x].T
+            flat = np.ravel_multi_index(tuple((places[chosen] - np.array(part.start)).T), part.shape)
+            window = self.of_window(part, axis, extractor)
+            found[chosen] = window.reshape(len(window), -1).take(flat, axis=1).T
         return found
 
     def of_window(self, part: Box, axis: int, extractor: Extractor) -> npt.NDArray[np.float16]:
@@ -155,11 +156,14 @@ def windows_of(places: npt.NDArray[np.int64], axis: int, shape: Triple) -> Itera
     """The windows across `axis` that hold voxels (n, 3), and which of them each holds."""
     edge = [EDGE, EDGE, EDGE]
     edge[axis] = 1
-    cells, number = np.unique(places // np.array(edge), axis=0, return_inverse=True)
-    for k, cell in enumerate(cells):
-        low = [int(c) * e for c, e in zip(cell, edge, strict=True)]
-        high = [min(a + e, n) for a, e, n in zip(low, edge, shape, strict=True)]
-        yield Box((low[0], low[1], low[2]), (high[0], high[1], high[2])), np.flatnonzero(number.ravel() == k)
+    across = tuple(-(-n // e) for n, e in zip(shape, edge, strict=True))
+    cell = np.ravel_multi_index(tuple((places // np.array(edge)).T), across)
+    order = np.argsort(cell, kind="stable")
+    for chosen in np.split(order, np.flatnonzero(np.diff(cell[order])) + 1):
+        if chosen.size:
+            low = [int(c) * e for c, e in zip(np.unravel_index(cell[chosen[0]], across), edge, strict=True)]
+            high = [min(a + e, n) for a, e, n in zip(low, edge, shape, strict=True)]
+            yield Box((low[0], low[1], low[2]), (high[0], high[1], high[2])), chosen
 
 
 def window_name(part: Box, axis: int) -> str:

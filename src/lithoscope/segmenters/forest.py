@@ -114,7 +114,7 @@ class Forest(Segmenter):
         """Learn from the labelled voxels that are not held for the score; no stroke counts for more than a few hundred."""
         self.trees_, self.linear_, self.table_, self.counts_ = None, None, ClassTable(), ()
         _check_torch()
-        chosen = gathered(samples, self.bank, report)
+        chosen = gathered(samples, self.bank, report, seed=self.seed)
         present = np.unique(chosen.labels)
         known = [samples.classes[int(i)] for i in present]
         if len(present) < 2:
