@@ -63,16 +63,17 @@ class ScanFeatures:
             found[chosen] = window.reshape(len(window), -1).take(flat, axis=1).T
         return found
 
-    def of_window(self, part: Box, axis: int, extractor: Extractor) -> npt.NDArray[np.float16]:
-        """The features (channels, z, y, x) of one whole window across `axis`; tokens stay as they are."""
+    def of_window(self, part: Box, axis: int, extractor: Extractor, check: Callable[[], None] = lambda: None) -> npt.NDArray[np.float16]:
+        """The features (channels, z, y, x) of one whole window across `axis`; tokens stay as they are. `check` is called between filters
+        of a bank, and may wait or raise."""
         if isinstance(extractor, Tokens):
             return self.tokens_of_window(part, axis, extractor) if axis in extractor.axes else np.zeros((0, 1, 1, 1), np.float16)
         if self.cache is None:
-            return self.compute(part, extractor)
+            return self.compute(part, extractor, check)
         folder, name = f"{self._name}/{extractor.key()}", window_name(part, axis)
         found = self.cache.get(folder, name)
         if found is None or found.shape != (extractor.channels, *part.shape):
-            found = self.compute(part, extractor)
+            found = self.compute(part, extractor, check)
             self.cache.put(folder, name, found)
         return found
 
@@ -129,7 +130,7 @@ class ScanFeatures:
             )
         return self.cache is not None and self.cache.has(f"{self._name}/{extractor.key()}", window_name(part, axis))
 
-    def compute(self, box: Box, extractor: Extractor) -> npt.NDArray[np.float16]:
+    def compute(self, box: Box, extractor: Extractor, check: Callable[[], None] = lambda: None) -> npt.NDArray[np.float16]:
         """The features (channels, z, y, x) of a box, worked out now."""
         grown = box.grow(extractor.halo())
         image: npt.NDArray[Any] = read(self.array, grown)
@@ -138,7 +139,7 @@ class ScanFeatures:
             voxel = None if self.scan.voxel is None else self.scan.voxel.um
             return extractor.extract_at(image, self.window, voxel, grown.start)[(slice(None), *core)].astype(np.float16)
         found = np.empty((extractor.channels, *box.shape), np.float16)
-        for planes, values in extractor.prepare(image, self.window, core, origin=grown.start).pieces():
+        for planes, values in extractor.prepare(image, self.window, core, origin=grown.start, check=check).pieces():
             found[:, planes] = values.cpu().numpy()
         return found
 

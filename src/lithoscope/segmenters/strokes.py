@@ -52,16 +52,16 @@ class Chosen:
     weights: npt.NDArray[np.float64]
 
 
-def gathered(samples: Samples, bank: FilterBank, report: Report, *, look: Look | None = None, seed: int = 0) -> Chosen:
+def gathered(samples: Samples, bank: FilterBank, report: Report, *, look: Look | None = None, seed: int = 0, most: int = MOST) -> Chosen:
     """The features of all labelled voxels of the field of view that are not held for the score; `look` gives further ones.
 
-    Where features are kept, of the voxels that `balanced` takes by this seed alone.
+    Where features are kept, of the voxels that `balanced` takes by this seed and with so many at most alone.
     """
     if look is None and hasattr(samples, "listed") and (known := cast(Listing, samples).listed()) is not None:
         report(Progress(0, 1, "looking at what is painted"))
         if not len(known.labels):
             raise InputError(NOTHING)
-        kept = drawn(known.strokes, seed)
+        kept = drawn(known.strokes, seed, most)
         return Chosen(known.features(kept, bank), known.labels[kept], known.strokes[kept], np.ones(len(kept)))
     features, labels, strokes = [], [], []
     for number, sample in enumerate(samples):
@@ -123,24 +123,24 @@ def _features(sample: Sample, bank: FilterBank, places: tuple[npt.NDArray[np.int
     return found
 
 
-def balanced(chosen: Chosen, seed: int) -> Chosen:
+def balanced(chosen: Chosen, seed: int, most: int = MOST) -> Chosen:
     """At most some hundred voxels of every stroke, drawn at random, weighted so that the classes count alike."""
-    kept = drawn(chosen.strokes, seed)
+    kept = drawn(chosen.strokes, seed, most)
     labels = chosen.labels[kept]
     _, number, counts = np.unique(labels, return_inverse=True, return_counts=True)
     weights = (len(labels) / len(counts) / counts)[number]
     return Chosen(chosen.features[kept], labels, chosen.strokes[kept], weights)
 
 
-def drawn(strokes: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.intp]:
-    """Which voxels to learn from, rising, by the stroke of each (n,): no more of one stroke and in all than is told above."""
+def drawn(strokes: npt.NDArray[np.int64], seed: int, most: int = MOST) -> npt.NDArray[np.intp]:
+    """Which voxels to learn from, rising, by the stroke of each (n,): of no stroke more than some hundred, and about `most` in all."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(strokes))
     _, stroke, sizes = np.unique(strokes[order], return_inverse=True, return_counts=True)
-    most = MOST_OF_A_STROKE
-    while np.minimum(sizes, most).sum() > MOST and most > 1:
-        most = most * 3 // 4
+    of_one = MOST_OF_A_STROKE
+    while np.minimum(sizes, of_one).sum() > most and of_one > 1:
+        of_one = of_one * 3 // 4
     by_stroke = np.argsort(stroke, kind="stable")
     rank = np.empty(len(order), np.int64)
     rank[by_stroke] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return np.sort(order[rank < most])
+    return np.sort(order[rank < of_one])
