@@ -10,7 +10,7 @@ from lithoscope.cli.commands import command
 from lithoscope.errors import InputError
 from lithoscope.features.cache import FeatureCache
 from lithoscope.features.windows import ScanFeatures
-from lithoscope.job import Cancelled
+from lithoscope.job import Cancelled, silent
 from lithoscope.labels.classes_file import save_classes
 from lithoscope.labels.live import LivePreview
 from lithoscope.labels.results import open_result
@@ -179,6 +179,35 @@ def test_a_long_stroke_does_not_drown_a_short_one():
     assert (chosen.labels == 1).sum() == MOST_OF_A_STROKE
     assert (chosen.labels == 2).sum() == 40
     assert np.isclose(chosen.weights[chosen.labels == 1].sum(), chosen.weights[chosen.labels == 2].sum())
+
+
+def test_kept_features_are_learnt_from_as_those_worked_out_now(painted, tmp_path):
+    from lithoscope.labels.samples import StrokeSamples, Taught
+    from lithoscope.segmenters.strokes import balanced, gathered
+
+    scan, truth = painted
+    labels = np.zeros(scan.shape, np.uint8)
+    labels[3, 10:40, 10:60:2] = truth[3, 10:40, 10:60:2]
+    labels[5, 50:60, 20:60] = truth[5, 50:60, 20:60]
+    method = configured(segmenter("forest"), {"dimensions": 2})
+    found = []
+    for cache in (None, FeatureCache(tmp_path / "kept")):
+        samples = StrokeSamples.of([Taught.of(scan, labels, cache=cache)], CLASSES, method)
+        assert (samples.listed() is None) == (cache is None)
+        found.append(
+            [balanced(gathered(s, method.bank, silent, seed=1, most=300), 1, 300) for s in (samples, samples.scored(method.halo()))]
+        )
+    for one, other in zip(*found, strict=True):
+        for a, b in zip(vars(one).values(), vars(other).values(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_what_nobody_waits_for_pauses_many_times_within_a_window(tmp_path):
+    scan, _ = rock(tmp_path, "pauses", 0)
+    live, paused = LivePreview(scan, configured(segmenter("forest"), {"dimensions": 3})), []
+    made = live.prepare(Box((7, 0, 0), (8, 120, 140)), near=0, pause=lambda: paused.append(1))
+    assert next(made) == 1
+    assert len(paused) > 10
 
 
 def test_what_strokes_taught_is_repeated_byte_for_byte(tmp_path):
