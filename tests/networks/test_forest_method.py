@@ -96,6 +96,25 @@ def test_one_class_is_not_enough(tmp_path):
         command("segment")([str(scan.path)], method="forest")
 
 
+def test_strokes_outside_the_field_of_view_teach_nothing_while_painting(tmp_path):
+    scan, _ = rock(tmp_path, "outside", 0)
+    scan.set(field_of_view="box:0:10,0:60,0:140")
+    live = LivePreview(scan, configured(segmenter("forest"), {"dimensions": 2}))
+    with strokes(scan) as store:
+        store.write(Box((5, 80, 10), (6, 90, 30)), None, np.uint8(2))
+        with pytest.raises(InputError, match="nothing is painted inside the field of view"):
+            live.learn(store, CLASSES)
+        store.write(Box((5, 10, 10), (6, 20, 30)), None, np.uint8(1))
+        with pytest.raises(InputError, match="only pore is painted"):
+            live.learn(store, CLASSES)
+        assert live.fitted is None
+        store.write(Box((5, 10, 40), (6, 20, 60)), None, np.uint8(2))
+        live.learn(store, CLASSES)
+    seen = live.view(Box((5, 0, 0), (6, 120, 140)))
+    assert not seen.labels[0, 60:].any()
+    assert seen.labels[0, :60].all()
+
+
 def test_scales_in_micrometres_need_a_voxel_size(painted):
     scan, _ = painted
     with pytest.raises(InputError, match="no voxel size"):
@@ -169,6 +188,23 @@ def test_windows_are_made_ready_plane_in_view_first(tmp_path):
     assert live.features.has(view, 0, extractor)
     assert sum(1 for _ in made) == 2
     assert not list(live.prepare(view, near=1))
+
+
+def test_planes_that_cost_no_more_are_worked_out_with_the_one_in_view(painted, tmp_path):
+    scan, _ = painted
+    bank = configured(segmenter("forest"), {"dimensions": 3}).bank
+    for axis in range(3):
+        kept = ScanFeatures(scan, cache=FeatureCache(tmp_path / str(axis), spare=0))
+        start, stop = [0, 0, 0], list(scan.shape)
+        start[axis], stop[axis] = 5, 6
+        view = Box(tuple(start), tuple(stop))
+        found = kept.of_window(view, axis, bank)
+        np.testing.assert_array_equal(found, ScanFeatures(scan).compute(view, bank))
+        for step, ready in ((-2, False), (-1, True), (1, True), (2, True), (3, False)):
+            beside = view.shift(tuple(step * (a == axis) for a in range(3)))
+            assert kept.has(beside, axis, bank) == ready
+            if ready:
+                np.testing.assert_array_equal(kept.of_window(beside, axis, bank), ScanFeatures(scan).compute(beside, bank))
 
 
 def test_a_long_stroke_does_not_drown_a_short_one():

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 EDGE = 256
 """How wide a window is."""
+SLAB = 4
+"""Windows across one axis that are worked out at once by filters in space."""
 THIN = 4
 """A box of up to this many planes along some axis is put together from windows."""
 
@@ -73,9 +75,23 @@ class ScanFeatures:
         folder, name = f"{self._name}/{extractor.key()}", window_name(part, axis)
         found = self.cache.get(folder, name)
         if found is None or found.shape != (extractor.channels, *part.shape):
-            found = self.compute(part, extractor, check)
-            self.cache.put(folder, name, found)
+            slab = self._slab(part, axis, extractor)
+            made = self.compute(slab, extractor, check)
+            for plane in windows(slab, axis, self.scan.shape):
+                one = np.ascontiguousarray(made[(slice(None), *plane.within(slab).slices)])
+                self.cache.put(folder, window_name(plane, axis), one, at_hand=plane == part)
+                found = one if plane == part else found
+            assert found is not None
         return found
+
+    def _slab(self, part: Box, axis: int, extractor: Extractor) -> Box:
+        """What is worked out for a window: filters along `axis` too give a few planes in the time of one."""
+        if not isinstance(extractor, FilterBank) or axis not in extractor.axes:
+            return part
+        start, stop = list(part.start), list(part.stop)
+        start[axis] = part.start[axis] // SLAB * SLAB
+        stop[axis] = min(start[axis] + SLAB, self.scan.shape[axis])
+        return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
 
     def near(self, tokens: Tokens, axis: int, box: Box) -> npt.NDArray[np.float32]:
         """Tokens between which the voxels of a box lie, as `token_lookup.TokenSource`: those of the whole scan if they are kept, else
