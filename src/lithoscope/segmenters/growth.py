@@ -5,6 +5,7 @@ scikit-learn takes thirty times as long for the same, since it sorts every featu
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,7 @@ def grown(
     binned(np.ascontiguousarray(features.T), edges, bins)
     rng = np.random.default_rng(seed)
 
-    def tree(chosen: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], ...]:
+    def tree(chosen: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], ...]:
         drawn = np.bincount(chosen, minlength=n)
         size = 2 * leaves - 1
         room = (*(np.zeros(size, np.int64) for _ in range(4)), np.zeros((size, classes)))
