@@ -6,7 +6,8 @@ which sees borders more sharply. The published heads, and LoRA, see whole tokens
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,7 +16,6 @@ import numpy.typing as npt
 from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError
 from lithoscope.features.basis import Basis
-from lithoscope.features.tokens import Tokens
 from lithoscope.job import Progress, Report, silent
 from lithoscope.segmenters.bank_pieces import pieces
 from lithoscope.segmenters.base import Block, Labels, Sample, Samples, Scores, register
@@ -27,6 +27,7 @@ from lithoscope.segmenters.voxel_heads import HEADS, LinearMap, VoxelHead
 from lithoscope.volume.box import Box
 
 if TYPE_CHECKING:
+    from lithoscope.features.adapters import Adapter
     from lithoscope.segmenters.dino_network import Learnt
 
 ROWS = 32
@@ -51,9 +52,16 @@ class Dino(DinoSettings):
     def fit(self, samples: Samples, *, report: Report = silent) -> Self:
         """Learn from the labelled voxels that are not held for the score; no stroke counts for more than a few hundred."""
         self.head_, self.learnt_, self.basis_, self.table_, self.counts_, self.made_ = None, None, None, ClassTable(), (), {}
+        self.adapter_ = None
         check_torch()
         if self.streamed:
             return self._fit_network(samples, report)
+        if self.joined:
+            return self._fit_joined(samples, report)
+        return self._fit_head(samples, report)
+
+    def _fit_head(self, samples: Samples, report: Report) -> Self:
+        """Teach the head on kept tokens, of the backbone or of its adapted copy."""
         if self.tokens.used is None:
             self.basis_ = self._own_basis(samples, report)
         chosen = gathered(samples, self.bank, report, look=self._look)
@@ -66,7 +74,7 @@ class Dino(DinoSettings):
         report(Progress(0, 1, f"learning from {len(chosen.labels)} voxels"))
         kind = "linear" if self.head == "cnn" else self.head
         self.head_ = HEADS[kind].fit(chosen, np.searchsorted(present, chosen.labels), self.seed)
-        self.weights_hash_ = self.tokens.opened.sha256
+        self.weights_hash_ = self._backbone.sha256 if self.joined else self.tokens.opened.sha256
         self.table_ = ClassTable(tuple(type(c)(i, c.name, c.colour, c.porosity) for i, c in enumerate(known, 1)))
         self.counts_ = tuple(int((chosen.labels == i).sum()) for i in present)
         return self
@@ -91,7 +99,7 @@ class Dino(DinoSettings):
 
     def _own_basis(self, samples: Samples, report: Report) -> Basis:
         """A basis fitted over the samples, for a backbone that brings none; it is kept in the model."""
-        whole = Tokens(self.backbone, self._plane, scale=self._scale, reduced=0, device=str(self._device()))
+        whole = replace(self.tokens, reduced=0)
 
         def planes() -> Iterator[npt.NDArray[np.float32]]:
             taken = 0
@@ -110,8 +118,8 @@ class Dino(DinoSettings):
     def _fit_network(self, samples: Samples, report: Report) -> Self:
         from lithoscope.segmenters.dino_network import learn
 
-        if self.head in ("trees", "knn"):
-            raise InputError(f"head={self.head} learns from kept tokens; use tuning=frozen and preset=fast, or head=linear or cnn")
+        if self.streamed and self.head in ("trees", "knn"):
+            raise InputError(f"head={self.head} learns from kept tokens; use preset=fast, or head=linear or cnn")
         if self.tuning == "lora":
             from lithoscope.training.lora import check_four_bit, check_peft
 
@@ -124,9 +132,25 @@ class Dino(DinoSettings):
         self.counts_ = tuple(self.learnt_.story["voxels"].values())
         return self
 
+    def _fit_joined(self, samples: Samples, report: Report) -> Self:
+        """Teach adapters beneath a linear head, then the voxel by voxel head on their tokens and on the backbone's own; the strokes held
+        choose."""
+        from lithoscope.segmenters.dino_joined import better
+
+        self._fit_network(samples, report)
+        frozen, tuned = copy(self), copy(self)
+        tuned.adapter_ = self.learnt_.adapter
+        found = better(frozen._fit_head(samples, report), tuned._fit_head(samples, report), samples, report)
+        vars(self).update(vars(found))
+        return self
+
+    def finished(self, samples: Samples, *, report: Report = silent) -> Self:
+        """The same, its voxel by voxel head taught by the strokes, too, that chose between LoRA and the backbone."""
+        return copy(self)._fit_head(samples, report) if self.joined else self
+
     def _decisions(self, block: Block) -> npt.NDArray[np.float32]:
         """How likely each class is, or what rises with it, (classes, z, y, x) over the core."""
-        if self.learnt_ is not None:
+        if self.learnt_ is not None and self.streamed:
             return self._streamed_scores(block, self.learnt_)
         if self.head_ is None:
             raise self.unfitted()
@@ -165,6 +189,7 @@ class Dino(DinoSettings):
 
         how = self._how()
         if ("network",) not in self.made_:
+            assert learnt.head is not None
             self.made_[("network",)] = (
                 tuned_network(how.backbone, learnt.adapter, self._lora).to(how.device), learnt.head.eval().to(how.device)
             )  # fmt: skip
@@ -189,26 +214,29 @@ class Dino(DinoSettings):
 
     def learnt(self) -> dict[str, Any]:
         own = {"backbone": self.backbone, "weights_sha256": self.weights_hash_}
-        if self.learnt_ is not None:
+        if self.learnt_ is not None and self.streamed:
             return {**self.learnt_.story, **own}
         if self.head_ is None:
             raise self.unfitted()
         painted = {c.name: n for c, n in zip(self.table_, self.counts_, strict=True)}
-        return {"voxels": painted, "features": self.bank.channels + self.tokens.channels, **own}
+        story = {} if self.learnt_ is None else self.learnt_.story
+        return {**story, "voxels": painted, "features": self.bank.channels + self.tokens.channels, **own}
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         if self.head_ is None and self.learnt_ is None:
             raise self.unfitted()
         hashed = np.frombuffer(self.weights_hash_.encode(), np.uint8)
-        common = {"counts": np.array(self.counts_, np.int64), "weights_sha256": hashed}
+        kept: dict[str, npt.NDArray[Any]] = {"counts": np.array(self.counts_, np.int64), "weights_sha256": hashed}
         if self.learnt_ is not None:
-            kept = {f"head.{n}": t.detach().cpu().numpy() for n, t in self.learnt_.head.state_dict().items()}
             kept |= {f"lora.{n}": a for n, a in (self.learnt_.adapter or {}).items()}
             told = {"story": self.learnt_.story, "remarks": list(self.learnt_.remarks)}
-            return {**common, **kept, "about": np.frombuffer(json.dumps(told, sort_keys=True).encode(), np.uint8)}
+            kept["about"] = np.frombuffer(json.dumps(told, sort_keys=True).encode(), np.uint8)
+            if self.streamed:
+                assert self.learnt_.head is not None
+                return kept | {f"head.{n}": t.detach().cpu().numpy() for n, t in self.learnt_.head.state_dict().items()}
         assert self.head_ is not None
-        kept = {} if self.basis_ is None else {f"basis.{n}": getattr(self.basis_, n) for n in ("mean", "components", "spread")}
-        return {**common, **self.head_.state(), **kept}
+        basis = {} if self.basis_ is None else {f"basis.{n}": getattr(self.basis_, n) for n in ("mean", "components", "spread")}
+        return {**kept, **self.head_.state(), **basis}
 
     def restore(self, state: dict[str, npt.NDArray[Any]], classes: ClassTable) -> Self:
         check_torch()
@@ -216,12 +244,14 @@ class Dino(DinoSettings):
         self.counts_ = tuple(int(n) for n in state["counts"])
         if "basis.mean" in state:
             self.basis_ = Basis(state["basis.mean"], state["basis.components"], state["basis.spread"])
-        opened = self._backbone if self.streamed else self.tokens.opened
+        opened = self.tokens.opened if self.refitted else self._backbone
         if opened.sha256 != self.weights_hash_:
             raise InputError(f"the model was taught on other weights of {self.backbone} than those that are here; train it again")
         self.table_ = classes
+        if not self.refitted:
+            self.learnt_ = _restored(state, classes, self.head, opened) if self.streamed else _joined(state, classes)
+            self.adapter_ = None if self.streamed else self.learnt_.adapter
         if self.streamed:
-            self.learnt_ = _restored(state, classes, self.head, opened)
             return self
         self.head_ = HEADS["linear" if self.head == "cnn" else self.head].restored(state)
         weight = state.get("linear.weight", state.get("knn.memory"))
@@ -248,6 +278,17 @@ def _restored(state: dict[str, npt.NDArray[Any]], classes: ClassTable, head: str
         made.load_state_dict(own)
     except RuntimeError as error:
         raise InputError("the model asks for other features or classes than it names; train it again") from error
+    return Learnt(made.eval(), classes, *_told(state))
+
+
+def _joined(state: dict[str, npt.NDArray[Any]], classes: ClassTable) -> "Learnt":
+    """What LoRA taught beneath a head on kept tokens: the head that it was taught with is not kept."""
+    from lithoscope.segmenters.dino_network import Learnt
+
+    return Learnt(None, classes, *_told(state))
+
+
+def _told(state: dict[str, npt.NDArray[Any]]) -> "tuple[Adapter | None, dict[str, Any], tuple[str, ...]]":
     adapter = {n.removeprefix("lora."): v for n, v in state.items() if n.startswith("lora.")}
     told = json.loads(bytes(state["about"]).decode())
-    return Learnt(made.eval(), classes, adapter or None, told["story"], tuple(told["remarks"]))
+    return adapter or None, told["story"], tuple(told["remarks"])
