@@ -6,7 +6,7 @@ which sees borders more sharply. The published heads, and LoRA, see whole tokens
 
 import json
 from collections.abc import Iterator
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,6 +19,7 @@ from lithoscope.features.basis import Basis
 from lithoscope.job import Progress, Report, silent
 from lithoscope.segmenters.bank_pieces import pieces
 from lithoscope.segmenters.base import Block, Labels, Sample, Samples, Scores, register
+from lithoscope.segmenters.best import best
 from lithoscope.segmenters.dino_settings import DinoSettings, check_torch
 from lithoscope.segmenters.linear import Linear
 from lithoscope.segmenters.strokes import Places, balanced, gathered
@@ -29,6 +30,7 @@ from lithoscope.volume.box import Box
 if TYPE_CHECKING:
     from lithoscope.features.adapters import Adapter
     from lithoscope.segmenters.dino_network import Learnt
+    from lithoscope.segmenters.network_parts import Taught
 
 ROWS = 32
 """Rows of voxels that trees and neighbours are asked for at a time."""
@@ -115,7 +117,7 @@ class Dino(DinoSettings):
 
         return Basis.fit(planes(), min(self.reduced, whole.width))
 
-    def _fit_network(self, samples: Samples, report: Report) -> Self:
+    def _fit_network(self, samples: Samples, report: Report, found: "Taught | None" = None) -> Self:
         from lithoscope.segmenters.dino_network import learn
 
         if self.streamed and self.head in ("trees", "knn"):
@@ -127,7 +129,7 @@ class Dino(DinoSettings):
             if self.four_bit:
                 check_four_bit(self._device())
         how = self._how()
-        self.learnt_ = learn(samples, how, report)
+        self.learnt_ = learn(samples, how, report, found)
         self.table_, self.weights_hash_ = self.learnt_.table, how.backbone.sha256
         self.counts_ = tuple(self.learnt_.story["voxels"].values())
         return self
@@ -135,18 +137,36 @@ class Dino(DinoSettings):
     def _fit_joined(self, samples: Samples, report: Report) -> Self:
         """Teach adapters beneath a linear head, then the voxel by voxel head on their tokens and on the backbone's own; the strokes held
         choose."""
-        from lithoscope.segmenters.dino_joined import better
+        from lithoscope.segmenters.dino_joined import Hinted, better
+        from lithoscope.segmenters.dino_network import found_in
 
-        self._fit_network(samples, report)
-        frozen, tuned = copy(self), copy(self)
+        found = found_in(samples, self._how(), report)
+        self._fit_network(samples, report, found)
+        frozen, tuned, counts = copy(self), copy(self), self.counts_
         tuned.adapter_ = self.learnt_.adapter
-        found = better(frozen._fit_head(samples, report), tuned._fit_head(samples, report), samples, report)
-        vars(self).update(vars(found))
+        given = Hinted(found, samples) if found.hints else samples
+        chosen = better(frozen._fit_head(given, report), tuned._fit_head(given, report), samples, report)
+        vars(self).update(vars(chosen))
+        self.counts_ = counts
         return self
 
     def finished(self, samples: Samples, *, report: Report = silent) -> Self:
-        """The same, its voxel by voxel head taught by the strokes, too, that chose between LoRA and the backbone."""
-        return copy(self)._fit_head(samples, report) if self.joined else self
+        """A copy whose head was also taught by the strokes that chose it, or chose between LoRA and the backbone."""
+        done = copy(self)
+        if self.joined:
+            from lithoscope.segmenters.dino_joined import Hinted
+            from lithoscope.segmenters.dino_network import found_in
+
+            found = found_in(samples, self._how(), report)
+            done._fit_head(Hinted(found, samples) if found.hints else samples, report)
+            done.counts_ = tuple(int(n) for n in found.counts)
+            return done
+        if self.streamed and "held_out_iou_frozen" in self.learnt_.story:
+            from lithoscope.segmenters.dino_network import finish
+
+            done.learnt_, done.made_ = finish(deepcopy(self.learnt_), samples, self._how(), report), {}
+            done.counts_ = tuple(done.learnt_.story["voxels"].values())
+        return done
 
     def _decisions(self, block: Block) -> npt.NDArray[np.float32]:
         """How likely each class is, or what rises with it, (classes, z, y, x) over the core."""
@@ -208,8 +228,10 @@ class Dino(DinoSettings):
         return made
 
     def predict(self, block: Block) -> Labels:
+        import torch
+
         made = np.ones(block.image.shape, np.uint8)
-        made[block.core] = self._decisions(block).argmax(0) + 1
+        made[block.core] = best(torch.from_numpy(self._decisions(block)))
         return made
 
     def learnt(self) -> dict[str, Any]:

@@ -1,18 +1,20 @@
-"""The choice between LoRA's tokens and the backbone's own, where a head joins either with filters: by the strokes that are held out."""
+"""A head that joins LoRA's tokens, or the backbone's own, with filters: what teaches it, and how held strokes choose between them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lithoscope.classes import ClassTable
-from lithoscope.job import Report
-from lithoscope.segmenters.base import Sample, Samples
+from lithoscope.job import Report, silent
+from lithoscope.segmenters.base import Block, Sample, Samples
 from lithoscope.segmenters.strokes import gathered
+from lithoscope.volume.histogram import Histogram
 
 if TYPE_CHECKING:
     from lithoscope.segmenters.dino import Dino
+    from lithoscope.segmenters.network_parts import Taught
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,45 @@ class _Held:
             assert sample.labels is not None
             labels = np.zeros_like(sample.labels) if sample.held is None else sample.labels * sample.held
             yield replace(sample, labels=labels, held=None)
+
+
+@dataclass(frozen=True)
+class Hinted(Samples):
+    """What was painted and is not held, with the hints around it as strokes of their own."""
+
+    found: "Taught"
+    samples: Samples
+
+    @property
+    def classes(self) -> ClassTable:
+        return self.found.table
+
+    def __len__(self) -> int:
+        return len(self.found.pieces)
+
+    def __iter__(self) -> Iterator[Sample]:
+        from scipy.ndimage import label
+
+        for number, piece in enumerate(self.found.pieces):
+            strokes, last = np.zeros(piece.labels.shape, np.int64), number << 32
+            for given in (piece.painted, piece.teaching * (piece.painted == 0)):
+                for id in np.unique(given[given > 0]):
+                    parts, count = label(given == id, np.ones((3, 3, 3)))
+                    strokes[parts > 0] = parts[parts > 0].astype(np.int64) + last
+                    last += count
+            whole = Block.of(piece.image, piece.window)
+            yield Sample(
+                image=piece.image, core=whole.core, window=piece.window, inside=piece.inside, labels=piece.teaching, strokes=strokes
+            )
+
+    def histogram(self, *, report: Report = silent) -> Histogram:
+        return self.samples.histogram(report=report)
+
+    def slice_histograms(self, *, report: Report = silent) -> Sequence[Histogram]:
+        return self.samples.slice_histograms(report=report)
+
+    def spread(self, edge: int, count: int, halo: tuple[int, int, int] = (0, 0, 0)) -> Iterator[Block]:
+        return self.samples.spread(edge, count, halo)
 
 
 def better(frozen: "Dino", tuned: "Dino", samples: Samples, report: Report) -> "Dino":

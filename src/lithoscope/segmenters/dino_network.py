@@ -87,14 +87,11 @@ class Learnt:
     remarks: tuple[str, ...] = ()
 
 
-def learn(samples: Samples, how: How, report: Report) -> Learnt:
-    """Teach from the samples' strokes; those held choose the best weights, and between LoRA and the frozen backbone."""
+def learn(samples: Samples, how: How, report: Report, found: Taught | None = None) -> Learnt:
+    """Teach from the samples' strokes, or what was found in them; those held choose the best weights, and LoRA or the frozen backbone."""
     if how.lora is not None and how.lora.four_bit:
         check_four_bit(how.device)
-    found = taught(samples, report)
-    if how.hints:
-        axis = how.axes[0] if len(how.axes) == 1 else None
-        found = hinted(found, axis=axis, flat=how.flat, seed=how.plan.seed, near=NEAR, report=report)
+    found = found or found_in(samples, how, report)
     classes = len(found.table)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(how.plan.seed)
@@ -133,6 +130,32 @@ def learn(samples: Samples, how: How, report: Report) -> Learnt:
         "adapter_bytes": sum(a.nbytes for a in adapter.values()),
     }
     return Learnt(_fresh(head, how, classes), found.table, adapter, story | kept, remarks)
+
+
+def finish(learnt: Learnt, samples: Samples, how: How, report: Report) -> Learnt:
+    """The same with a head that was also taught by the strokes that had chosen it; what lies beneath it stays."""
+    found, head = found_in(samples, how, report), learnt.head
+    if found.table != learnt.table or head is None:
+        return learnt
+    beneath = tuned_network(how.backbone, learnt.adapter, how.lora or LoraSettings()).to(how.device)
+    network, steps = TokenNetwork(beneath.requires_grad_(False), head.to(how.device), how.grid.patch, how.grid.scale), {}
+    if isinstance(head, LinearHead):
+        with guarded(how.device):
+            fit_head(head, found, replace(how, backbone=replace(how.backbone, network=cast(Any, beneath))), report)
+    else:
+        plan = how.plan.finishing()
+        steps = {"steps_with_all": _taught(network, found, replace(how, plan=plan), "all", report).step}
+    voxels = {c.name: int(n) for c, n in zip(found.table, found.counts, strict=True)}
+    return replace(learnt, head=_fresh(head, how, len(found.table)), story={**learnt.story, "voxels": voxels, **steps})
+
+
+def found_in(samples: Samples, how: How, report: Report) -> Taught:
+    """The labelled blocks, with what a forest says of them if it is asked."""
+    found = taught(samples, report)
+    if not how.hints:
+        return found
+    axis = how.axes[0] if len(how.axes) == 1 else None
+    return hinted(found, axis=axis, flat=how.flat, seed=how.plan.seed, near=NEAR, report=report)
 
 
 def improved(tuned: Sequence[float], frozen: Sequence[float]) -> bool:
