@@ -40,6 +40,8 @@ MOVING = threading.Lock()
 """Held while a network is brought to its device: blocks are answered in several threads."""
 SLAB, WIDE = 8, 2048
 """Planes, and voxels along a plane, that are answered before it can be cancelled; the wider, the less is looked at twice."""
+TOGETHER = 12 << 20
+"""Bytes of planes that a processor is asked at once: the fewer, the more of them stay in its caches."""
 HINTED = 8
 """Voxels around what is painted that a forest in space sees."""
 JUDGEMENTS = 15
@@ -264,8 +266,10 @@ class UNet(Segmenter):
     def _tiler(self, network: "nn.Module", config: "UNetConfig", device: "torch.device") -> "Tiler":
         from lithoscope.training.tiles import Tiler
 
-        memory = (192 << 20) if device.type == "cpu" else (2 << 30)
-        return Tiler(network, config.classes, config.reach, config.stride, config.voxel_bytes, device, memory, self.flips)
+        memory, together = (192 << 20, TOGETHER) if device.type == "cpu" else (2 << 30, 0)
+        return Tiler(
+            network, config.classes, config.reach, config.stride, config.voxel_bytes, device, memory, self.flips, together=together
+        )  # fmt: skip
 
     def _device(self) -> "torch.device":
         from lithoscope.training.devices import device_of
