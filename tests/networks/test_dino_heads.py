@@ -170,9 +170,9 @@ def test_lora_that_does_not_improve_the_held_out_strokes_gives_the_frozen_head_a
     assert "did not improve" in story["fell_back"]
     assert method.remarks() == [story["fell_back"]]
     assert method.learnt_.adapter is None
-    plain = fitted(taught(perfect))
+    plain, alone = fitted(taught(perfect)), fitted(taught(perfect), tuning="lora", rank=2, unlabelled="nothing")
     whole = Block.of(noisy(1), (0, 255))
-    assert np.array_equal(method.predict(whole), plain.predict(whole))
+    assert np.array_equal(alone.predict(whole), plain.predict(whole))
 
 
 def test_lora_joined_with_filters_is_taught_by_all_strokes_once_it_is_chosen():
