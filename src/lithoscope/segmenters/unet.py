@@ -336,7 +336,8 @@ class UNet(Segmenter):
         plan, ways = self._plan(device, True), 1 if self._in_space else len(self._across)
         crop = (config.channels, *[-(-(self.side or self._size.side) // config.stride) * config.stride] * config.axes)
         times = ways * (2**config.axes if self.flips else 1)
-        return effort(Network(config), crop, batch=plan.batch, steps=plan.steps, voxels=voxels * times, device=device)
+        steps = plan.steps + plan.finishing().steps
+        return effort(Network(config), crop, batch=plan.batch, steps=steps, voxels=voxels * times, device=device)
 
     def learnt(self) -> dict[str, Any]:
         if self.network_ is None:
