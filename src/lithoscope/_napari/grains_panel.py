@@ -27,7 +27,7 @@ class GrainsPanel(QWidget):
         self._session = session
         self._name = ""
         self._seen: tuple[Path, int] | None = None
-        """The table on show, and when it was written: a result made anew under its name has another."""
+        """Where the table on show lies, and when it was written: another scan, or a result made anew, may have one of the same name."""
         self.table: GrainTable | None = None
         self._words = text()
         self._words.setAccessibleName("Summary of the grains")
