@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -139,12 +140,13 @@ def test_how_many_neighbours_stay_is_one_for_the_same_places_and_little_for_chan
 
 
 def test_a_map_comes_back_from_disk(tmp_path):
-    points, _ = blobs(50)
+    points = replace(blobs(50)[0], uuids=("one",))
     made = embed(points, "pca")
     back = Map.load(made.save(tmp_path / "deep" / "m.safetensors"))
     np.testing.assert_array_equal(back.at, made.at)
     np.testing.assert_array_equal(back.points.places, points.places)
     assert dict(back.points.columns) == dict(points.columns)
+    assert back.points.uuids == ("one",)
     assert back.notes == made.notes
     with pytest.raises(MissingError):
         Map.load(tmp_path / "none.safetensors")

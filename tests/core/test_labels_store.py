@@ -1,10 +1,8 @@
 """The painted array against a plain numpy array, whatever is done to it and however it ends."""
 
-import errno
 import shutil
 import tempfile
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
@@ -16,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from lithoscope.errors import InputError, LockedError, NewerSchemaError, StorageError, UnreadableError
+from lithoscope.errors import InputError
 from lithoscope.labels import chunks, store
 from lithoscope.labels.changes import Change
 from lithoscope.labels.history import History
@@ -278,105 +276,6 @@ def test_a_box_of_a_large_array_is_painted_in_parts_and_undone_as_one(tmp_path):
         assert painted.undo() is None
 
 
-def test_a_second_window_reads_and_is_told_who_paints(tmp_path):
-    first = LabelStore(tmp_path, SHAPE, what="the strokes of berea")
-    first[0, 0, 0] = 2
-    first.flush()
-    second = LabelStore(tmp_path, SHAPE, what="the strokes of berea")
-    assert second.readonly
-    assert second.holder is not None
-    assert "the strokes of berea" in second.holder
-    assert second[0, 0, 0] == 2
-    for write in (lambda: second.write(Box((0, 0, 0), (1, 1, 1)), None, 1), second.undo, lambda: second.__setitem__(0, 1)):
-        with pytest.raises(LockedError, match="this program"):
-            write()
-    second.close()
-    first.close()
-    with pytest.raises(LockedError, match="closed"):
-        first[0, 0, 0] = 1
-    with LabelStore(tmp_path, SHAPE) as third:
-        assert not third.readonly
-
-
-def test_a_reader_leaves_nothing_behind(tmp_path):
-    folder = tmp_path / "none"
-    with LabelStore(folder, SHAPE, readonly=True) as reader:
-        assert not reader[:].any()
-        with pytest.raises(LockedError, match="reading only"):
-            reader[0, 0, 0] = 1
-    assert not folder.exists()
-
-
-@pytest.mark.parametrize("where", ["journal", "chunks"])
-def test_a_full_disk_is_told_and_loses_nothing(tmp_path, where):
-    full = OSError(errno.ENOSPC, "No space left on device")
-    target = "lithoscope.labels.journal.os.fsync" if where == "journal" else "lithoscope.labels.chunks.write_whole"
-    painted = LabelStore(tmp_path, SHAPE)
-    painted[0, :5] = 1
-    painted.flush()
-    length = (tmp_path / "journal").stat().st_size
-    with mock.patch(target, side_effect=full):
-        painted[1, :5] = 2
-        painted.undo()
-        painted[2, :5] = 3
-        with pytest.raises(StorageError, match="No space left"):
-            painted.flush()
-        assert "free space, then go on" in painted.problem
-        with pytest.raises(StorageError):
-            painted.close()
-        if where == "journal":
-            assert (tmp_path / "journal").stat().st_size == length
-        painted[3, :5] = 4
-        assert (painted[2, :5] == 3).all()
-    expected = painted[:]
-    painted.flush()
-    assert painted.problem is None
-    painted.close()
-    with LabelStore(tmp_path, SHAPE) as again:
-        np.testing.assert_array_equal(again[:], expected)
-        assert [again.undo() is not None for _ in range(4)] == [True, True, True, False]
-
-
-def test_a_folder_that_is_deleted_meanwhile_is_told(tmp_path):
-    painted = LabelStore(tmp_path / "strokes", SHAPE)
-    painted[0, 0, 0] = 1
-    painted.flush()
-    shutil.rmtree(tmp_path / "strokes")
-    painted[0, 0, 1] = 1
-    with pytest.raises(StorageError, match="gone"):
-        painted.flush()
-    assert not (tmp_path / "strokes").exists()
-    assert painted[0, 0, 1] == 1
-    (tmp_path / "strokes").mkdir()
-    with mock.patch.object(painted, "_write_all"):
-        painted.close()
-
-
-def test_a_damaged_chunk_is_named(tmp_path):
-    with LabelStore(tmp_path, SHAPE) as painted:
-        painted[0, 0, 0] = 1
-    (tmp_path / "c/0/0/0").write_bytes(b"not a chunk")
-    with LabelStore(tmp_path, SHAPE, readonly=True) as painted, pytest.raises(UnreadableError, match="damaged"):
-        painted[0]
-
-
-def test_labels_of_another_scan_are_refused(tmp_path):
-    LabelStore(tmp_path, SHAPE).close()
-    with pytest.raises(InputError, match="another scan"):
-        LabelStore(tmp_path, (5, 70, 131))
-    LabelStore(tmp_path, SHAPE).close()  # the refused one holds no lock
-
-
-def test_labels_of_a_newer_version_are_refused(tmp_path):
-    with LabelStore(tmp_path, SHAPE) as painted:
-        painted[0, 0, 0] = 1
-    data = bytearray((tmp_path / "journal").read_bytes())
-    data[8] = 9
-    (tmp_path / "journal").write_bytes(data)
-    with pytest.raises(NewerSchemaError, match="update"):
-        LabelStore(tmp_path, SHAPE)
-
-
 def test_history_is_bounded_in_number_and_bytes():
     history = History(max_strokes=5, max_bytes=1000, max_stroke=1500)
     box = Box((0, 0, 0), (1, 1, 1))
@@ -428,32 +327,6 @@ def test_painting_reads_nothing_where_nothing_is(tmp_path):
         painted[:, 1000]
         painted[..., 1000]
         load.assert_not_called()
-
-
-@pytest.mark.parametrize("axis", [0, 1, 2])
-def test_twenty_stamps_on_any_plane_of_a_large_scan_take_five_milliseconds(tmp_path, axis):
-    rows, columns = np.mgrid[-10:11, -10:11]
-    disc = np.expand_dims(rows**2 + columns**2 <= 100, axis)
-    taken = []
-    with LabelStore(tmp_path, (2048, 2048, 2048)) as painted:
-        for attempt in range(5):
-            started = time.thread_time()
-            for i in range(20):
-                place = [slice(500 + 3 * i, 521 + 3 * i), slice(700 + 2 * i, 721 + 2 * i)]
-                place.insert(axis, slice(1000 + attempt, 1001 + attempt))
-                region = np.asarray(painted[tuple(place)])
-                region[disc] = 1 + i % 3
-                painted[tuple(place)] = region
-            taken.append(time.thread_time() - started)
-    assert min(taken) < 0.005
-
-
-def test_where_nothing_can_be_written_labels_are_read_only(tmp_path):
-    (tmp_path / "file").touch()
-    with LabelStore(tmp_path / "file" / "strokes", SHAPE, what="the strokes") as painted:
-        assert painted.readonly
-        assert "the strokes can only be read" in painted.holder
-        assert not painted[0].any()
 
 
 def test_another_thread_reads_strokes_whole_while_they_are_painted_and_flushed(tmp_path):

@@ -14,7 +14,7 @@ from lithoscope.measure.connectivity import connected
 from lithoscope.measure.correlation import two_point
 from lithoscope.measure.intervals import sampling_intervals, tile_edges
 from lithoscope.measure.phases import count_phases, summary
-from lithoscope.measure.surface import crossings, surfaces
+from lithoscope.measure.surface import DIRECTIONS, crossings, surfaces
 from lithoscope.scores.boundary import Boundary
 from lithoscope.volume.box import Box
 from lithoscope.volume.field_of_view import Cylinder
@@ -208,6 +208,32 @@ def test_connected_pores_end_at_the_field_of_view():
     assert (found.components, found.voxels) == (2, (inside & (labels == 1)).sum())
     assert found.to_json()["percolates"] == {"z": False, "y": False, "x": False}
     assert found.touching == found.voxels
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 999),
+    shape=st.tuples(st.integers(1, 6), st.integers(1, 9), st.integers(1, 140)),
+    edge=st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 90)),
+    seen=st.booleans(),
+)
+def test_crossings_are_counted_pair_by_pair(seed, shape, edge, seen):
+    labels = np.random.default_rng(seed).choice([0, 1, 4, 7], size=shape, p=[0.1, 0.5, 0.3, 0.1]).astype(np.uint8)
+    view = Cylinder(shape[1] / 2, shape[2] / 2, max(shape[1:]) / 2.5) if seen else None
+    kept = labels if view is None or view.inside(Box.whole(shape)) is None else labels * view.inside(Box.whole(shape))
+    crossed, pairs = crossings(labels, TABLE, field_of_view=view, edge=edge)
+    for column, step in enumerate(DIRECTIONS):
+        a, b = [], []
+        for z, y, x in np.ndindex(shape):
+            there = tuple(n + s for n, s in zip((z, y, x), step, strict=True))
+            if all(0 <= n < size for n, size in zip(there, shape, strict=True)):
+                a.append(kept[z, y, x])
+                b.append(kept[there])
+        here, other = np.array(a, np.uint8), np.array(b, np.uint8)
+        known = np.isin(here, TABLE.ids) & np.isin(other, TABLE.ids)
+        assert pairs[column] == known.sum()
+        for row, id in enumerate(TABLE.ids):
+            assert crossed[row, column] == (known & (here != other) & ((here == id) | (other == id))).sum()
 
 
 @pytest.mark.parametrize("size", [(1, 1, 1), (2, 1, 1)])

@@ -18,7 +18,7 @@ from lithoscope.job import Cancelled
 from lithoscope.labels.corrections import corrected
 from lithoscope.labels.results import open_result, results
 from lithoscope.labels.separate import find_grains, separate
-from lithoscope.labels.separation.distance import distances
+from lithoscope.labels.separation.distance import FARTHEST, block_distances, distances
 from lithoscope.measure.grains import measure_grains
 from lithoscope.volume.box import Box
 
@@ -83,6 +83,29 @@ def test_distances_are_those_of_scipy(shape, seed, spacing):
         expected = ndimage.distance_transform_edt(~border, sampling=spacing)
         assert np.allclose(distances(border, spacing, 1e4), expected, rtol=1e-5)
         assert np.allclose(distances(border, spacing, 2.5), np.minimum(expected, 2.5), rtol=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.tuples(st.integers(1, 20), st.integers(1, 90), st.integers(60, 160)),
+    st.integers(0, 1000),
+    st.sampled_from([(1.0, 1.0, 1.0), (2.5, 1.0, 1.0), (1e6, 1.0, 1.3)]),
+    st.tuples(*[st.tuples(st.floats(0, 1), st.floats(0, 1))] * 3),
+)
+def test_distances_within_thick_grains_are_those_of_the_whole_up_to_the_farthest(shape, seed, spacing, cut):
+    rng = np.random.default_rng(seed)
+    labels = np.ones(shape, np.uint8)
+    for place in rng.integers(0, shape, (int(rng.integers(1, 4)), 3)):
+        labels[tuple(place)] = rng.choice([0, 2], p=[0.2, 0.8])
+    ranges = [sorted(int(part * n) for part in parts) for parts, n in zip(cut, shape, strict=True)]
+    box = Box(tuple(a for a, _ in ranges), tuple(max(b, a + 1) for a, b in ranges)).intersect(Box.whole(shape))
+    if not box.size:
+        return
+    border = labels == 2
+    expected = ndimage.distance_transform_edt(~border, sampling=spacing) if border.any() else np.full(shape, np.inf)
+    expected = np.where(labels == 1, np.minimum(expected, FARTHEST), -1)
+    near = block_distances(lambda part: labels[part.slices], 1, box, Box.whole(shape), spacing)
+    assert np.allclose(near, expected[box.slices], rtol=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -51,7 +51,7 @@ def show(dock, qtbot, kind):
         dock.options.kind.setCurrentIndex(dock.options.kind.findData(kind))
 
 
-def a_map(scans=("steps",)):
+def a_map(scans=("steps",), uuids=()):
     rng = np.random.default_rng(0)
     count = 40
     scan = np.arange(count) % len(scans)
@@ -59,7 +59,7 @@ def a_map(scans=("steps",)):
     places = rng.integers(0, 24, (count, 3))
     columns = {"scan": [scans[n] for n in scan], "class": ["a", "b"] * 20}
     return Map(
-        Points(rng.random((count, 5), np.float32), places, np.zeros(count, np.int64), scan, tuple(scans), columns), at, "pca", ("n",)
+        Points(rng.random((count, 5), np.float32), places, np.zeros(count, np.int64), scan, tuple(scans), columns, uuids), at, "pca", ("n",)
     )
 
 
@@ -251,6 +251,17 @@ def test_a_lasso_marks_places_and_a_point_is_gone_to(dock, qtbot):
         dock.map.plot.picked.emit(5)
     dock.map.none_button.click()
     assert not dock.explaining.layers.get("marks").visible
+
+
+def test_a_map_of_another_scan_of_the_same_name_is_not_shown(dock, qtbot):
+    dock.map.show_map(a_map(uuids=("of another folder",)))
+    assert dock.map.map is None
+    dock.map.show_map(a_map(("steps", "steps"), ("of another folder", dock.session.scan.uuid)))
+    found = dock.map.map
+    dock.map._mark(np.arange(40))
+    np.testing.assert_array_equal(dock.explaining.layers.get("marks").data, found.points.places[found.points.scan == 1])
+    with qtbot.waitSignal(dock.session.said, timeout=LONG, check_params_cb=lambda words, bad: "another scan named steps" in words):
+        dock.map.plot.picked.emit(4)
 
 
 def test_the_place_under_the_cursor_marks_its_point(dock, qtbot, monkeypatch):

@@ -5,7 +5,9 @@ import pytest
 
 from lithoscope._napari import preview
 from lithoscope._napari.preview import Plane, Previewer
+from lithoscope._napari.shown import shown_image
 from lithoscope.errors import InputError
+from lithoscope.volume.box import Box
 from lithoscope.volume.scan import Scan
 
 
@@ -67,3 +69,15 @@ def test_neighbours_beside_the_plane_have_their_say(scan):
     answer = Previewer(scan).answer("fuzzy", values, Plane(0, 5))
     segment(scan, configured(segmenter("fuzzy"), values), output="fuzzy")
     np.testing.assert_array_equal(answer.labels[0], open_result(scan, "fuzzy").array[5])
+
+
+def test_what_the_window_read_already_is_not_read_from_the_disk_again(scan):
+    expected = Previewer(scan).answer("otsu", {"classes": 3}, Plane(0, 2)).labels
+    shown = shown_image(scan)[0]
+    shown._chunks.fill(Box((2, 0, 0), (3, *scan.shape[1:])))
+    previewer = Previewer(scan)
+    previewer.fitted("otsu", {"classes": 3})
+    for part in (scan.path / "0").rglob("*"):
+        if part.is_file() and part.name != "zarr.json":
+            part.write_bytes(b"")
+    np.testing.assert_array_equal(previewer.answer("otsu", {"classes": 3}, Plane(0, 2)).labels, expected)

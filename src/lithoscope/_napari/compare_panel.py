@@ -160,6 +160,7 @@ class ComparePanel(QWidget):
         assert header is not None
         self.table.setFixedHeight(len(scored) * ROW + header.sizeHint().height() + 2 * self.table.frameWidth() + 2)
         left = [f"{m['name']}: {m.get('missing') or m.get('error', 'failed')}" for m in lines if m["mean_iou"] is None]
+        left += (self._found.get("truth") or {}).get("notes", [])
         self._left.setText("\n".join(left))
         self._left.setVisible(bool(left))
         self._after.setVisible(bool(lines))

@@ -170,7 +170,7 @@ class Explaining(QObject):
         if tokens is not None and tokens.shape[-1] == points.vectors.shape[-1] and row < tokens.shape[0] and column < tokens.shape[1]:
             apart = ((points.vectors - tokens[row, column].astype(np.float32)) ** 2).sum(1)
         else:
-            apart = ((points.places - np.array(at)) ** 2).sum(1) + np.where(points.scan == _number_of(points.scans, scan.name), 0, 10**12)
+            apart = ((points.places - np.array(at)) ** 2).sum(1) + np.where(points.scan == points.number_of(scan), 0, 10**12)
         return int(apart.argmin())
 
     def _on_plane(self) -> None:
@@ -215,7 +215,3 @@ class Explaining(QObject):
             self._listen(False)
         self._work.close()
         self._soon.stop()
-
-
-def _number_of(scans: tuple[str, ...], name: str) -> int:
-    return scans.index(name) if name in scans else -1

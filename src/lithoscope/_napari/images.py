@@ -1,11 +1,11 @@
 """Which image of the scan the methods work on and the window shows: the scan itself, or a filtered image of it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
 from lithoscope._napari import layers as ours
-from lithoscope._napari.shown import shown
+from lithoscope._napari.shown import Shown, shown_image
 from lithoscope.volume.histogram import Histogram
 
 if TYPE_CHECKING:
@@ -38,19 +38,16 @@ class Images(QObject):
         scan = self._session.scan
         if scan is None or name == self.chosen:
             return
-        from lithoscope.volume.images import filtered_image, histogram_of
+        from lithoscope.volume.images import histogram_of
 
-        def read() -> tuple[Any, Histogram]:
-            levels = scan.levels if name is None else filtered_image(scan, name).levels
-            return levels, histogram_of(scan, name)
+        def read() -> tuple[list[Shown], Histogram]:
+            return shown_image(scan, name), histogram_of(scan, name)
 
-        def show(found: tuple[Any, Histogram]) -> None:
+        def show(found: tuple[list[Shown], Histogram]) -> None:
             layer = self._session.layer("image")
             if self._session.scan is not scan or layer is None:
                 return
-            self.chosen, (levels, self.histogram) = name, found
-            version = scan.content_hash if name is None else filtered_image(scan, name).record.uuid
-            data = shown(levels, f"{scan.uuid}-{version}")
+            self.chosen, (data, self.histogram) = name, found
             layer.data = data if layer.multiscale else data[0]
             layer.contrast_limits = self.histogram.window() if self.histogram.total else (0.0, 1.0)
             layer.name = ours.layer_name(scan.name, "image") if name is None else f"{scan.name} · {name} image"

@@ -13,7 +13,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from lithoscope._napari.journalled import Journal
 from lithoscope._napari.journalled import Labels as JournalledLabels
-from lithoscope._napari.shown import shown
+from lithoscope._napari.shown import shown, shown_image
 from lithoscope.classes import Class, ClassTable
 from lithoscope.volume.voxel import Voxel
 
@@ -48,7 +48,7 @@ def placed(voxel: Voxel | None) -> dict[str, Any]:
 
 def image_data(scan: "Scan") -> tuple[Any, dict[str, Any], str]:
     """The image layer of a scan as napari's (data, keywords, type)."""
-    levels = shown(scan.levels, f"{scan.uuid}-{scan.content_hash}")
+    levels = shown_image(scan)
     low, high = scan.window
     keywords = {
         "name": layer_name(scan.name, "image"),

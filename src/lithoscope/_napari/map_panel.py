@@ -148,7 +148,7 @@ class MapPanel(QWidget):
         """Show a map."""
         from lithoscope.explain.scatter import column_of
 
-        if self._session.scan is None or self._session.scan.name not in found.points.scans:
+        if self._session.scan is None or found.points.number_of(self._session.scan) is None:
             return
         self.map = found
         self.colour.clear()
@@ -181,9 +181,11 @@ class MapPanel(QWidget):
         scan, found = self._session.scan, self.map
         if scan is None or found is None:
             return
-        name = found.points.scans[int(found.points.scan[number])]
-        if name != scan.name:
-            self._session.said.emit(f"this patch is of {name}; open it to go there", False)
+        its = int(found.points.scan[number])
+        if its != found.points.number_of(scan):
+            name = found.points.scans[its]
+            other = "another scan named " if name == scan.name else ""
+            self._session.said.emit(f"this patch is of {other}{name}; open it to go there", False)
             return
         z, y, x = (int(p) for p in found.points.places[number])
         look_across(self._session.viewer, int(found.points.axis[number]))
@@ -194,7 +196,7 @@ class MapPanel(QWidget):
         scan, found = self._session.scan, self.map
         if scan is None or found is None:
             return
-        mine = numbers[found.points.scan[numbers] == found.points.scans.index(scan.name)] if len(numbers) else numbers
+        mine = numbers[found.points.scan[numbers] == found.points.number_of(scan)] if len(numbers) else numbers
         self._explaining.layers.mark(scan, found.points.places[mine], 14.0)
         if len(numbers):
             others = f", {len(numbers) - len(mine)} of other scans" if len(mine) < len(numbers) else ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lithoscope._napari.shown import shown_image
 from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError, MissingError
 from lithoscope.job import Report, silent
@@ -16,7 +17,7 @@ from lithoscope.segmenters.base import Block, Sample, Samples, Segmenter, segmen
 from lithoscope.volume.blocks import read
 from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.histogram import Histogram
-from lithoscope.volume.images import filtered_image, histogram_of, window_of
+from lithoscope.volume.images import histogram_of, window_of
 
 if TYPE_CHECKING:
     from lithoscope.volume.scan import Scan
@@ -152,7 +153,7 @@ def _read(scan: "Scan", image_name: str | None, plane: Plane, halo: Triple) -> P
         shape = scan.levels[level].shape
         if int(np.prod(shape)) // shape[plane.axis] <= LARGEST_PLANE:
             break
-    array = (scan.levels if image_name is None else filtered_image(scan, image_name).levels)[level]
+    array = shown_image(scan, image_name)[level]  # the window decoded these chunks already; from the disk they cost a plane 64
     at = min(plane.index // coarse[plane.axis], array.shape[plane.axis] - 1)
     start = [at if axis == plane.axis else 0 for axis in range(3)]
     stop = [at + 1 if axis == plane.axis else array.shape[axis] for axis in range(3)]

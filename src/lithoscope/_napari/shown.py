@@ -4,24 +4,38 @@ napari cuts a multiscale layer to the tile in view and then to the plane; an arr
 column behind the tile (https://github.com/napari/napari/issues/9515). Dask waits, too, but decodes 64 planes for each one that is shown.
 """
 
+import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.chunk_cache import ChunkCache, Chunks
+from lithoscope.volume.images import filtered_image
 
+if TYPE_CHECKING:
+    from lithoscope.volume.scan import Scan
+
+_making = threading.Lock()
 _cache: ChunkCache | None = None
 
 
 def shown(levels: Sequence[Any], version: str) -> list["Shown"]:
     """Zarr arrays (z, y, x), level 0 first, for a layer. `version` tells apart arrays of one name: what was read is kept under it."""
     global _cache
-    if _cache is None:
-        _cache = ChunkCache()
+    with _making:
+        if _cache is None:
+            _cache = ChunkCache()
     return [Shown(Chunks(level, f"{version}-{k}", _cache)) for k, level in enumerate(levels)]
+
+
+def shown_image(scan: "Scan", name: str | None = None) -> list["Shown"]:
+    """The levels of a scan, or of its filtered image `name`: layers and previews share what was read of them."""
+    filtered = None if name is None else filtered_image(scan, name)
+    levels, version = (scan.levels, scan.content_hash) if filtered is None else (filtered.levels, filtered.record.uuid)
+    return shown(levels, f"{scan.uuid}-{version}")
 
 
 class Shown:

@@ -106,7 +106,7 @@ def labels(answer: Json) -> str:
         (r["name"], r["kind"], r["method"], r["created"], ", ".join(r["classes"]) + (f" ({OLDER})" if r.get("older_than_fov") else ""))
         for r in answer["results"]
     ]
-    return "\n".join([table(rows), *ended])
+    return "\n".join([table(rows), *ended, *answer.get("notes", ())])
 
 
 def classes(answer: Json) -> str:
@@ -129,8 +129,6 @@ def measure(answer: Json) -> str:
         interval = "" if phase.get("low") is None else f"{phase['low']:.4f} … {phase['high']:.4f}"
         rows.append((f"{id} {phase.get('name', '')}".strip(), f"{phase['fraction']:.4f}", interval))
     lines = [table(rows)]
-    if answer.get("older_than_fov"):
-        lines.append(f"{answer['result']} is {OLDER}: what is outside does not count, what was outside before is not labelled")
     if "porosity" in answer and answer["porosity"] is not None:
         lines.append(f"porosity {answer['porosity']:.4f}")
     if answer.get("labelling"):

@@ -201,6 +201,7 @@ def _truth_classes(protocol: Protocol, scan: Scan, taught: Taught, classes: Clas
     """How many voxels of each class score; a truth that has nothing in common with the strokes is refused."""
     counts = np.zeros(256, np.int64)
     with protocol_truth(protocol, scan, taught.painted, None, report) as truth:
+        notes = list(truth.notes)
         for box in blocks(scan.box, flat_edge(scan.shape)):
             block, inside = truth[box.slices], scan.inside(box)
             counts += np.bincount((block if inside is None else block * inside).ravel(), minlength=256)
@@ -211,7 +212,6 @@ def _truth_classes(protocol: Protocol, scan: Scan, taught: Taught, classes: Clas
         )
     if not set(there) & set(classes.ids):
         raise InputError(f"the truth holds the classes {there}, the strokes {list(classes.ids)}; map them to the same: --map VALUE=CLASS …")
-    notes = []
     if never := [i for i in there if i not in classes]:
         notes.append(f"class {', '.join(map(str, never))} of the truth was never painted, so no method can find it")
     if lacking := [c.name for c in classes if c.id not in there]:

@@ -15,6 +15,7 @@ from lithoscope.compare.apart import PeakMemory
 from lithoscope.compare.mapping import clusters_to_classes, thresholds_between
 from lithoscope.errors import InputError
 from lithoscope.job import Report, silent
+from lithoscope.labels.given import AsClasses
 from lithoscope.labels.grey_values import GreyValues
 from lithoscope.labels.heldout import Split, held_out
 from lithoscope.labels.painted import Painted
@@ -23,7 +24,7 @@ from lithoscope.labels.results import open_result
 from lithoscope.labels.samples import StrokeSamples, Taught
 from lithoscope.labels.teaching import taught_by
 from lithoscope.measure.agreement import Agreement, against
-from lithoscope.measure.phases import opened_truth
+from lithoscope.measure.truth import opened_truth
 from lithoscope.parameters import configured, parameters, settings
 from lithoscope.scores.boundary import Boundary
 from lithoscope.segmenters import segmenter
@@ -201,24 +202,25 @@ def _painted_values(scan: Scan, image: str | None, painted: Painted) -> tuple[np
 
 
 @contextmanager
-def protocol_truth(protocol: Protocol, scan: Scan, painted: Painted, split: Split | None, report: Report) -> Iterator[Array3D]:
+def protocol_truth(protocol: Protocol, scan: Scan, painted: Painted, split: Split | None, report: Report) -> Iterator["Scoring"]:
     """What scores: the truth where nobody painted, or the strokes that are held back."""
     if split is not None:
-        yield _Painting(None, scan.shape, painted, np.where(split.held[0], painted.labels, np.uint8(0)))
+        yield Scoring(None, scan.shape, painted, np.where(split.held[0], painted.labels, np.uint8(0)))
         return
     with opened_truth(scan, protocol.truth, protocol.truth_map, report) as truth:
         assert truth is not None
-        yield _Painting(truth, scan.shape, painted, np.zeros(len(painted), np.uint8))
+        yield Scoring(truth, scan.shape, painted, np.zeros(len(painted), np.uint8))
 
 
-class _Painting:
-    """Labels (z, y, x), all 0 or those of `beneath`, with `values` laid over them at what is painted."""
+class Scoring:
+    """Labels (z, y, x) that score, all 0 or those of a truth `beneath`, with `values` laid over them at what is painted."""
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, beneath: Array3D | None, shape: tuple[int, int, int], painted: Painted, values: npt.NDArray[np.uint8]) -> None:
+    def __init__(self, beneath: AsClasses | None, shape: tuple[int, int, int], painted: Painted, values: npt.NDArray[np.uint8]) -> None:
         order = np.argsort(painted.places[:, 0], kind="stable") if len(painted) else np.zeros(0, np.intp)
         self._beneath, self.shape = beneath, shape
+        self.notes = () if beneath is None else beneath.given.notes
         self._places, self._values = painted.places[order], values[order]
 
     def __getitem__(self, key: tuple[slice, slice, slice]) -> npt.NDArray[np.uint8]:

@@ -18,6 +18,7 @@ from lithoscope.volume.store import storage_errors
 
 if TYPE_CHECKING:
     from lithoscope.explain.plane_tokens import PlaneTokens
+    from lithoscope.volume.scan import Scan
 
 PLANES = 12
 """Planes that patches are drawn from in each scan."""
@@ -30,7 +31,8 @@ SAMPLE = 12
 @dataclass(frozen=True, eq=False)
 class Points:
     """Patches: `vectors` (n, channels), `places` (n, 3) voxels (z, y, x), the `axis` (n,) across which each was seen, the number of
-    its `scan` (n,) among `scans`, and `columns` of words or numbers by name, "scan" and perhaps "class" among them."""
+    its `scan` (n,) among `scans`, and `columns` of words or numbers by name, "scan" and perhaps "class" among them. `uuids` are
+    the scans' own, in the same order; a map that was kept without them has none."""
 
     vectors: npt.NDArray[np.float32]
     places: npt.NDArray[np.int64]
@@ -38,9 +40,15 @@ class Points:
     scan: npt.NDArray[np.int64]
     scans: tuple[str, ...]
     columns: Mapping[str, list[Any]]
+    uuids: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+    def number_of(self, scan: "Scan") -> int | None:
+        """Which of the scans this one is, or None; two scans of one name in different folders are two."""
+        known, own = (self.uuids, scan.uuid) if self.uuids else (self.scans, scan.name)
+        return known.index(own) if own in known else None
 
 
 def draw(
@@ -89,7 +97,8 @@ def draw(
         raise InputError(f"only {len(made)} patches lie in the field of view; a map wants at least three")
     names = tuple(source.scan.name for source in sources)
     whole = np.concatenate(numbers)
-    return Points(made, np.concatenate(places).astype(np.int64), np.full(len(made), axis), whole, names, columns)
+    uuids = tuple(source.scan.uuid for source in sources)
+    return Points(made, np.concatenate(places).astype(np.int64), np.full(len(made), axis), whole, names, columns, uuids)
 
 
 def _vectors(source: "PlaneTokens", axis: int, index: int, samples: bool) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
@@ -176,6 +185,7 @@ class Map:
         tensors = {"vectors": p.vectors.astype(np.float16), "places": p.places, "axis": p.axis, "scan": p.scan, "at": self.at}
         about = {
             "scans": json.dumps(p.scans),
+            "uuids": json.dumps(p.uuids),
             "columns": json.dumps(dict(p.columns)),
             "method": self.method,
             "notes": json.dumps(self.notes),
@@ -201,7 +211,8 @@ class Map:
         except SafetensorError as error:
             raise UnreadableError(f"{path} is no map, or is damaged; draw it again") from error
         columns, scans = json.loads(about["columns"]), tuple(json.loads(about["scans"]))
-        points = Points(found["vectors"].astype(np.float32), found["places"], found["axis"], found["scan"], scans, columns)
+        uuids = tuple(json.loads(about.get("uuids", "[]")))
+        points = Points(found["vectors"].astype(np.float32), found["places"], found["axis"], found["scan"], scans, columns, uuids)
         return cls(points, found["at"], about["method"], tuple(json.loads(about["notes"])))
 
     def table(self, path: Path) -> Path:

@@ -20,6 +20,7 @@ from lithoscope.labels.cleaning.scratch import Room, Scratch
 from lithoscope.labels.cleaning.steps import Local, Place, Step, Taking, classes_after, meaning, parse_steps
 from lithoscope.labels.corrections import corrected
 from lithoscope.labels.history import MAX_STROKE
+from lithoscope.labels.in_view import InView
 from lithoscope.record import RunRecord
 from lithoscope.volume.blocks import Array3D, blocks
 from lithoscope.volume.box import Box, Triple
@@ -77,7 +78,8 @@ def clean(
             },
             output=output,
         )
-        labels, changed = _run(source, frame, scan.shard, todo, Place(classes, scan.voxel, flat), scratch, report)
+        seen = InView(source, scan.field_of_view)
+        labels, changed = _run(seen, frame, scan.shard, todo, Place(classes, scan.voxel, flat), scratch, report)
         table = place.classes
         with results.create(scan, output, draft, table, overwrite=overwrite) as writer:
             try:
@@ -114,7 +116,8 @@ def clean_in_place(scan: "Scan", result: str, steps: Sequence[str | Step], *, re
     with corrected(scan, found) as labels, Scratch(scan) as scratch:
         if labels.readonly:
             raise LockedError(labels.holder or f"the corrections of {result} can only be read")
-        cleaned, _ = _run(labels, frame, scan.shard, todo, place, scratch, report)
+        seen = InView(labels, scan.field_of_view)
+        cleaned, _ = _run(seen, frame, scan.shard, todo, place, scratch, report)
         count = 0
         try:
             with labels.stroke():
@@ -122,7 +125,7 @@ def clean_in_place(scan: "Scan", result: str, steps: Sequence[str | Step], *, re
                 for done, box in enumerate(parts):
                     report(Progress(done, len(parts), "correcting"))
                     new: Labels = np.asarray(cleaned[box.slices], np.uint8)
-                    changed = labels.read(box) != new
+                    changed = seen.read(box) != new
                     if changed.any():
                         labels.write(box, changed, new)
                         count += int(np.count_nonzero(changed))
@@ -143,7 +146,7 @@ def frame_of(scan: "Scan", box: Box) -> Box:
     view = scan.field_of_view
     inner = box.intersect(view.box) if isinstance(view, BoxView) else box
     if not inner.size:
-        raise InputError("the result lies outside the field of view; there is nothing to clean")
+        raise InputError("the result lies outside the field of view; there is nothing to do with it")
     return inner
 
 

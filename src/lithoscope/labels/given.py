@@ -1,7 +1,9 @@
 """Labels made elsewhere, wherever they lie: a TIFF, a folder of slices, an array in a Zarr, or a name in the scan itself."""
 
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import isclose
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,16 +16,20 @@ from lithoscope.job import Progress, Report, silent
 from lithoscope.labels.changes import Labels
 from lithoscope.labels.corrections import corrected
 from lithoscope.labels.editable import EditableArray
+from lithoscope.labels.results import open_result
 from lithoscope.labels.strokes import strokes
 from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.formats import open_source
 from lithoscope.volume.formats.hdf5 import split
 from lithoscope.volume.formats.source import by
+from lithoscope.volume.voxel import Voxel
 
 if TYPE_CHECKING:
     from lithoscope.volume.scan import Scan
 
 STROKES = "strokes"
+SAME_SCALE = 0.01
+"""Voxel sizes that differ by no more than this part are the same: files round them."""
 MAX_VALUES = 1000
 """An image of more distinct values is of grey levels, not of classes."""
 
@@ -39,10 +45,10 @@ class Planes(Protocol):
 
 
 class GivenLabels:
-    """Labels of the scan's shape that someone gave: their planes, the values in them, and what they are called."""
+    """Labels of the scan's shape that someone gave: their planes, the values in them, what they are called and what is odd in them."""
 
-    def __init__(self, name: str, planes: Planes) -> None:
-        self.name, self._planes = name, planes
+    def __init__(self, name: str, planes: Planes, notes: Sequence[str] = ()) -> None:
+        self.name, self._planes, self.notes = name, planes, tuple(notes)
         self.shape: Triple = planes.shape
 
     def slabs(self, depth: int) -> Iterator[tuple[Box, npt.NDArray[Any]]]:
@@ -115,9 +121,27 @@ def open_given(scan: "Scan", where: str | Path, *, channel: int | None = None, d
         if planes.shape != scan.shape:
             sizes = f"{name} is {by(planes.shape)}, {scan.name} is {by(scan.shape)} (z × y × x)"
             raise InputError(f"{sizes}; labels are never resized: export them on the scan's grid")
-        yield GivenLabels(name, planes)
+        known = str(where) in scan.results()
+        yield GivenLabels(name, planes, _kept_notes(scan, name) if known else scale_notes(scan, name, getattr(planes, "voxel", None)))
     finally:
         planes.close()
+
+
+def scale_notes(scan: "Scan", name: str, voxel: Voxel | None) -> list[str]:
+    """What is to be said where a file of labels tells of other voxels than the scan has; nothing where either does not know."""
+    if scan.voxel is None or voxel is None or all(isclose(a, b, rel_tol=SAME_SCALE) for a, b in zip(voxel.um, scan.voxel.um, strict=True)):
+        return []
+    return [
+        f"{name} says that its voxels are {voxel}, those of {scan.name} are {scan.voxel}: it is taken voxel by voxel, nothing is resized. "
+        "If it shows another part or size of the sample, it does not fit; if a size is wrong, set the scan's: "
+        f"lithoscope set {shlex.quote(str(scan.path))} --voxel-size Z Y X"
+    ]
+
+
+def _kept_notes(scan: "Scan", name: str) -> list[str]:
+    """What was odd in labels when they were imported under this name."""
+    record = open_result(scan, name).record
+    return record.notes if record.method == "import" else []
 
 
 def _opened(scan: "Scan", where: str | Path, channel: int | None, dataset: str | None) -> Planes:

@@ -79,6 +79,7 @@ def import_labels(
             output=name,
             classes=table.to_json(),
             inputs={given.name: labels.digest},
+            notes=list(given.notes),
         )
         if kind == "strokes":
             _to_strokes(scan, labels, depth, report)

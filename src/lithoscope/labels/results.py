@@ -145,10 +145,15 @@ def open_result(scan: "Scan", name: str) -> Result:
 
 
 def older_than_view(scan: "Scan", result: Result) -> bool:
-    """Whether the field of view was changed since a method made this result."""
-    source = result.record.source
+    """Whether the field of view was changed since a method made this result, or what it was cleaned or separated from."""
     now = None if scan.field_of_view is None else scan.field_of_view.to_json()
-    return result.record.kind == "segment" and "field_of_view" in source and source["field_of_view"] != now
+    kind, source = result.record.kind, result.record.source
+    while kind in ("segment", "clean", "separate"):
+        if "field_of_view" in source and source["field_of_view"] != now:
+            return True
+        before = source.get("result_record") or {}
+        kind, source = before.get("kind", ""), before.get("source", {})
+    return False
 
 
 def rename(scan: "Scan", old: str, new: str) -> None:

@@ -23,6 +23,7 @@ from lithoscope.labels.cleaned import cleanings
 from lithoscope.labels.cleaning.front import Front, Looked, Sliced
 from lithoscope.labels.cleaning.scratch import Scratch
 from lithoscope.labels.corrections import corrected
+from lithoscope.labels.in_view import InView
 from lithoscope.labels.separation.ascent import DIRECTIONS, ascend, touching
 from lithoscope.labels.separation.basins import FORCED, Numbers, Saddles, flooded
 from lithoscope.labels.separation.distance import Distances, block_distances, spacing_of
@@ -63,9 +64,10 @@ def separate(
     check_disk(scan.labels_folder, 4 * folder_bytes(found.path))
     with corrected(scan, found, readonly=True) as source, Scratch(scan) as scratch:
         numbers = scratch.array(np.uint32)
-        grains = find_grains(source.read, id, frame, scan.shard, numbers, spacing=spacing, height=height, flat=flat, report=report)
+        seen = InView(source, scan.field_of_view)
+        grains = find_grains(seen.read, id, frame, scan.shard, numbers, spacing=spacing, height=height, flat=flat, report=report)
         if not grains.count:
-            raise InputError(f"{result} has no voxel of class {id} {named.name}; there is nothing to separate")
+            raise InputError(f"{result} has no voxel of class {id} {named.name} within the field of view; there is nothing to separate")
         draft = RunRecord(
             "separate",
             "separate",

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lithoscope.job import Progress, Report, silent
+from lithoscope.labels.in_view import InView
 from lithoscope.volume.blocks import Array3D
 from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.field_of_view import FieldOfView
@@ -71,7 +72,7 @@ def connected(
     for number, ids in enumerate(groups, 1):
         table[list(ids)] = number
     shape = (labels.shape[0], labels.shape[1], labels.shape[2])
-    source = labels if field_of_view is None else _Viewed(labels, field_of_view)
+    source = InView(labels, field_of_view)
     found = [Connected() for _ in groups]
     message = "following connected voxels"
     every = Components(source, Box.whole(shape), edge, lambda block: table[block], report=_half(report, 0), message=message)
@@ -87,20 +88,6 @@ def connected(
         one.add(whole.sizes[own], whole.faces[own])
     told(Progress(1, 1, message))
     return found
-
-
-class _Viewed:
-    """Labels (z, y, x) that are 0 outside the field of view."""
-
-    def __init__(self, labels: Array3D, view: FieldOfView) -> None:
-        self._labels, self._view = labels, view
-        self.shape, self.dtype = labels.shape, labels.dtype
-
-    def __getitem__(self, key: tuple[slice, slice, slice]) -> npt.NDArray[np.uint8]:
-        starts, stops = zip(*(part.indices(n)[:2] for part, n in zip(key, self.shape, strict=True)), strict=True)
-        block = np.asarray(self._labels[key])
-        inside = self._view.inside(Box(starts, stops))
-        return block if inside is None else np.multiply(block, inside, dtype=np.uint8)
 
 
 def _half(report: Report, number: int) -> Report:

@@ -36,6 +36,8 @@ class SpotCheck:
     seed: int
     begun: str
     seen: dict[int, int] = field(default_factory=dict)
+    view: dict[str, Any] | None = None
+    """The field of view that the places were drawn in."""
 
     @property
     def next(self) -> int | None:
@@ -55,7 +57,7 @@ class SpotCheck:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "schema": SCHEMA, "result": self.result, "record": self.record, "seed": self.seed, "begun": self.begun,
+            "schema": SCHEMA, "result": self.result, "record": self.record, "seed": self.seed, "begun": self.begun, "view": self.view,
             **self.drawn.to_json(), "seen": {str(i): id for i, id in sorted(self.seen.items())},
         }  # fmt: skip
 
@@ -65,7 +67,9 @@ class SpotCheck:
         if data["schema"] > SCHEMA:
             raise NewerSchemaError("the spot check was written by a newer Lithoscope; update Lithoscope to read it")
         seen = {int(i): int(id) for i, id in data["seen"].items()}
-        return cls(str(data["result"]), str(data["record"]), Draw.from_json(data), int(data["seed"]), str(data["begun"]), seen)
+        return cls(
+            str(data["result"]), str(data["record"]), Draw.from_json(data), int(data["seed"]), str(data["begun"]), seen, data["view"]
+        )
 
 
 def begin(scan: "Scan", result: str, count: int = 200, *, seed: int = 0, overwrite: bool = False, report: Report = silent) -> SpotCheck:
@@ -74,21 +78,32 @@ def begin(scan: "Scan", result: str, count: int = 200, *, seed: int = 0, overwri
     Raises:
         TakenError: a check with answers is there already.
     """
-    former = load(scan, result)
+    former = _kept(scan, result)
     if former is not None and former.seen and not overwrite:
-        raise TakenError(f"{result} has a spot check with {len(former.seen)} answers; go on with it, or begin anew with --overwrite")
-    made = SpotCheck(result, _record_of(scan, result), draw(scan, result, count, seed=seed, report=report), seed, now())
+        said = f"{result} has a spot check with {len(former.seen)} answers"
+        if former.view != _view_of(scan):
+            raise TakenError(f"{said}, drawn in another field of view; set that one again, or begin anew with --overwrite")
+        raise TakenError(f"{said}; go on with it, or begin anew with --overwrite")
+    drawn = draw(scan, result, count, seed=seed, report=report)
+    made = SpotCheck(result, _record_of(scan, result), drawn, seed, now(), view=_view_of(scan))
     save(scan, made)
     return made
 
 
 def load(scan: "Scan", result: str) -> SpotCheck | None:
-    """The spot check of a result, if there is one of it as it is now; a result that was made anew has none."""
+    """The spot check of a result, if there is one of it as it is now; a result made anew, or seen in another field of view, has none."""
+    found = _kept(scan, result)
+    return found if found is not None and found.view == _view_of(scan) else None
+
+
+def _kept(scan: "Scan", result: str) -> SpotCheck | None:
+    """The spot check of a result as it is now, of whatever field of view."""
     place = spot_check_place(scan, result)
     if not place.exists():
         return None
     try:
-        found = SpotCheck.from_json(json.loads(place.read_text(encoding="utf-8")))
+        data = json.loads(place.read_text(encoding="utf-8"))
+        found = SpotCheck.from_json({"view": _view_of(scan), **data})
     except (KeyError, TypeError, ValueError) as error:
         raise UnreadableError(f"{place} is damaged and cannot be read; delete it and begin the spot check anew") from error
     return replace(found, result=result) if found.record == _record_of(scan, result) else None
@@ -145,6 +160,10 @@ def _opened(table: Path) -> Iterator["csv.DictReader[str]"]:
             yield csv.DictReader(file)
     except UnicodeDecodeError:
         raise UnreadableError(f"{table} is not a CSV table in UTF-8; save it as one") from None
+
+
+def _view_of(scan: "Scan") -> dict[str, Any] | None:
+    return None if scan.field_of_view is None else scan.field_of_view.to_json()
 
 
 def _record_of(scan: "Scan", result: str) -> str:

@@ -1,7 +1,6 @@
 """How much of each phase there is within the field of view, in which slices, and how well it agrees with a truth."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +11,12 @@ import numpy.typing as npt
 from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError
 from lithoscope.job import Progress, Report, silent
-from lithoscope.measure.agreement import against, flat_edge
+from lithoscope.measure.agreement import against
 from lithoscope.measure.correlation import Correlation, two_point
 from lithoscope.measure.intervals import CONFIDENCE, Blocks, gathered, sampling_intervals, tile_edges
 from lithoscope.measure.named_places import labelling
 from lithoscope.measure.representative import representative_curve
+from lithoscope.measure.truth import class_notes, opened_truth
 from lithoscope.scores.boundary import Boundary
 from lithoscope.volume.blocks import Array3D, blocks, read
 from lithoscope.volume.box import Box, Triple
@@ -30,7 +30,7 @@ EDGE = (64, 256, 256)
 """Voxels read at a time where no layout says better."""
 
 
-OLDER = "the field of view was changed since this result was made; voxels that the result left out are not counted"
+OLDER = "{result} is older than the field of view: what is outside does not count, and what it left out is not labelled; run it again"
 
 
 @dataclass
@@ -210,11 +210,13 @@ def measure(
     with corrected(scan, found, readonly=True) as labels, opened_truth(scan, truth, value_map, report) as real:
         counts = count_phases(labels, classes, field_of_view=view, edge=scan.shard, report=report)
         known = two_point(labels, classes, field_of_view=view, report=report)
-        agreed = None
+        agreed, notes = None, [OLDER.format(result=result)] if old else []
         if real is not None:
             flat = scan.dimensions()[0] == 2
-            agreed = against(labels, real, field_of_view=view, boundary=Boundary(flat=flat), report=report).to_json()
-    facts = {"scan": scan.name, "result": result, "older_than_fov": old, "notes": [OLDER] if old else []}
+            found_by = against(labels, real, field_of_view=view, boundary=Boundary(flat=flat), report=report)
+            agreed = found_by.to_json()
+            notes += [*real.given.notes, *class_notes(found_by, classes, real.given.name, result)]
+    facts = {"scan": scan.name, "result": result, "older_than_fov": old, "notes": notes}
     measured = {**facts, **summary(counts, voxel=scan.voxel, correlation=known)}
     measured["labelling"] = labelling(scan, result)
     measured["correlation"] = correlations(classes, known, scan.voxel)
@@ -223,20 +225,3 @@ def measure(
     if thickness:
         measured["thickness"] = thicknesses.thickness(scan, result, report=report)
     return measured if agreed is None else {**measured, "truth": Path(str(truth)).name, **agreed}
-
-
-@contextmanager
-def opened_truth(scan: "Scan", where: str | Path | None, value_map: Mapping[int, int] | None, report: Report) -> Iterator[Array3D | None]:
-    """The truth as classes (z, y, x); a name in the scan holds classes already, unless a map says otherwise."""
-    from lithoscope.labels.given import STROKES, AsClasses, contents, open_given
-    from lithoscope.labels.imports import classes_of
-
-    if where is None:
-        yield None
-        return
-    with open_given(scan, where) as given:
-        if value_map is None and str(where) in (STROKES, *scan.results()):
-            yield AsClasses(given, {value: value for value in range(256)})
-            return
-        found = contents(scan, given, depth=flat_edge(scan.shape)[0], report=report)
-        yield AsClasses(given, classes_of(given.name, found, value_map, kind="truth"))

@@ -66,7 +66,7 @@ def draw_places(
     totals = counts.sum(axis=0)
     known = [id for id in (range(1, 255) if ids is None else ids) if totals[id]]
     if not known:
-        raise InputError("no voxel has a class; there is nothing to check")
+        raise InputError("no voxel within the field of view has a class; there is nothing to check")
     rng = np.random.default_rng(seed)
     sizes = shares([int(totals[id]) for id in known], count)
     ranks = {id: np.sort(_distinct(rng, int(totals[id]), n)) for id, n in zip(known, sizes, strict=True)}
@@ -180,8 +180,9 @@ def _variance(part: float, n: int) -> float:
 
 
 def draw(scan: "Scan", result: str, count: int = 200, *, seed: int = 0, report: Report = silent) -> Draw:
-    """Places of a result as corrected."""
+    """Places of a result as corrected, within the field of view."""
     from lithoscope.labels.corrections import corrected
+    from lithoscope.labels.in_view import InView
 
     with corrected(scan, result, readonly=True) as labels:
-        return draw_places(labels, count, scan.shard, seed=seed, report=report)
+        return draw_places(InView(labels, scan.field_of_view), count, scan.shard, seed=seed, report=report)

@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from lithoscope.classes import ClassTable
 from lithoscope.job import Progress, Report, silent
+from lithoscope.measure.bit_rows import BitRows, count
 from lithoscope.volume.blocks import Array3D, blocks
 from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.field_of_view import FieldOfView
 from lithoscope.volume.voxel import Voxel
 
-EDGE = (64, 256, 256)
+EDGE = (128, 512, 512)
 _STEPS = (-1, 0, 1)
 DIRECTIONS: tuple[Triple, ...] = tuple((z, y, x) for z, y, x in product(_STEPS, _STEPS, _STEPS) if (z, y, x) > (0, 0, 0))
 """One of each pair of opposite directions to the 26 neighbours of a voxel."""
@@ -52,30 +53,28 @@ def crossings(
         table[id] = number + 1
     for done, core in enumerate(todo):
         report(Progress(done, len(todo), "measuring surfaces"))
-        box = core.grow((1, 1, 1)).intersect(Box.whole(shape))
-        inside = None if field_of_view is None else field_of_view.inside(box)
-        block = table[np.asarray(labels[box.slices])]
-        if inside is not None:
-            block = block * inside
-        place = core.within(box)
+        block = table[_rimmed(labels, core, field_of_view)]
+        known = BitRows(block > 0)
+        masks = {row: BitRows(mask) for row in range(len(classes)) if (mask := block == row + 1).any()}
         for number, step in enumerate(DIRECTIONS):
-            here, there = _pair(block, place, step)
-            both = (here > 0) & (there > 0)
-            pairs[number] += np.count_nonzero(both)
-            both &= here != there
-            crossed[:, number] += np.bincount(here[both], minlength=len(classes) + 1)[1:]
-            crossed[:, number] += np.bincount(there[both], minlength=len(classes) + 1)[1:]
+            both = known.moved((0, 0, 0)) & known.moved(step)
+            pairs[number] += count(both)
+            for row, mask in masks.items():
+                crossed[row, number] += count((mask.moved((0, 0, 0)) ^ mask.moved(step)) & both)
     return crossed, pairs
 
 
-def _pair(block: npt.NDArray[np.uint8], place: Box, step: Triple) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """The voxels of the core and their neighbours one step further, where there is one."""
-    here, there = [], []
-    for a, b, size, s in zip(place.start, place.stop, block.shape, step, strict=True):
-        low, high = max(a, -s), min(b, size - max(s, 0))
-        here.append(slice(low, high))
-        there.append(slice(low + s, high + s))
-    return block[tuple(here)], block[tuple(there)]
+def _rimmed(labels: Array3D, core: Box, field_of_view: FieldOfView | None) -> npt.NDArray[np.uint8]:
+    """The labels of a block and of the voxels around it; 0 beyond the volume and outside the field of view."""
+    whole = Box.whole((labels.shape[0], labels.shape[1], labels.shape[2]))
+    grown = core.grow((1, 1, 1))
+    box = grown.intersect(whole)
+    found = np.zeros(grown.shape, np.uint8)
+    part = found[box.within(grown).slices]
+    part[...] = labels[box.slices]
+    if field_of_view is not None and (inside := field_of_view.inside(box)) is not None:
+        part *= inside
+    return found
 
 
 def surfaces(crossed: npt.NDArray[np.int64], pairs: npt.NDArray[np.int64], classes: ClassTable, voxel: Voxel | None) -> dict[str, Any]:

@@ -43,6 +43,16 @@ class ChunkCache:
                 self._kept.move_to_end(key)
             return found
 
+    def get_all(self, keys: Sequence[Hashable]) -> list[npt.NDArray[Any]] | None:
+        """The chunks of these names, if every one of them is still here."""
+        with self._lock:
+            kept = self._kept
+            if not all(key in kept for key in keys):
+                return None
+            for key in keys:
+                kept.move_to_end(key)
+            return [kept[key] for key in keys]
+
     def put(self, key: Hashable, chunk: npt.NDArray[Any]) -> None:
         """Keep a chunk; the ones that were not used for longest go."""
         with self._lock:
@@ -79,16 +89,14 @@ class Chunks:
 
         Nothing is kept of what is read here: one plane alone is decoded several times faster than its chunks. See `fill`.
         """
-        chunks = (
-            [(place, self._cache.get((self._version, index))) for index, place in self._places(box)] if self._worth_keeping(box) else []
-        )
-        if not chunks or any(chunk is None for _, chunk in chunks):
+        parts = [_parts(a, b, e) for a, b, e in zip(box.start, box.stop, self.edge, strict=True)]
+        keys = [(self._version, (z[0], y[0], x[0])) for z, y, x in product(*parts)]
+        chunks = self._cache.get_all(keys) if self._worth_keeping(box) else None
+        if chunks is None:
             return np.asarray(self.array[box.slices])
         out = np.empty(box.shape, self.dtype)
-        for place, chunk in chunks:
-            if chunk is not None:
-                part = place.intersect(box)
-                out[_within(part, box)] = chunk[_within(part, place)]
+        for (z, y, x), chunk in zip(product(*parts), chunks, strict=True):
+            out[z[1], y[1], x[1]] = chunk[z[2], y[2], x[2]]
         return out
 
     def fill(self, box: Box) -> None:
@@ -121,7 +129,7 @@ class Chunks:
                 self._cache.ahead(self, wished)
 
     def _lacks(self, box: Box) -> bool:
-        return any(self._cache.get((self._version, index)) is None for index, _ in self._places(box))
+        return self._cache.get_all([(self._version, index) for index in product(*self._indices(box))]) is None
 
     def _worth_keeping(self, box: Box) -> bool:
         """Not a whole volume at once, which would drive everything else out."""
@@ -130,15 +138,29 @@ class Chunks:
         size = int(np.prod([(b - 1) // e - a // e + 1 for a, b, e in zip(box.start, box.stop, self.edge, strict=True)]))
         return size * int(np.prod(self.edge)) * self.dtype.itemsize <= self._cache.limit // 2
 
+    def _indices(self, box: Box) -> tuple[range, range, range]:
+        """The chunks that a box touches, along each axis of their grid."""
+        z, y, x = (range(a // e, -(-b // e)) for a, b, e in zip(box.start, box.stop, self.edge, strict=True))
+        return (z, y, x)
+
     def _places(self, box: Box) -> list[tuple[Triple, Box]]:
         """The chunks that a box touches: their index on the grid, and where they lie."""
-        z, y, x = (range(a // e, -(-b // e)) for a, b, e in zip(box.start, box.stop, self.edge, strict=True))
         found = []
-        for index in product(z, y, x):
+        for index in product(*self._indices(box)):
             start = [i * e for i, e in zip(index, self.edge, strict=True)]
             stop = [min(a + e, n) for a, e, n in zip(start, self.edge, self.shape, strict=True)]
             found.append((index, Box(_triple(start), _triple(stop))))
         return found
+
+
+def _parts(start: int, stop: int, edge: int) -> list[tuple[int, slice, slice]]:
+    """The chunks between two places of one axis: index on the grid, where they lie in between, and what of each chunk."""
+    found = []
+    for index in range(start // edge, -(-stop // edge)):
+        first = index * edge
+        low, high = max(start, first), min(stop, first + edge)
+        found.append((index, slice(low - start, high - start), slice(low - first, high - first)))
+    return found
 
 
 def _within(part: Box, whole: Box) -> tuple[slice, ...]:

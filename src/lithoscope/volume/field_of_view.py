@@ -91,6 +91,16 @@ class Mask:
 FieldOfView = Cylinder | BoxView | Mask
 
 
+def check_holds(view: FieldOfView | None, shape: Triple) -> None:
+    """Refuse a shape that holds no voxel of a scan of `shape`; a mask is looked at when it is taken in."""
+    if isinstance(view, Cylinder):
+        inside = view.inside(Box((0, 0, 0), (1, shape[1], shape[2])))
+        if inside is not None and not inside.any():
+            raise InputError(f"field of view '{view}' holds no voxel of the scan, whose planes are {shape[1]} × {shape[2]}")
+    elif isinstance(view, BoxView) and not view.box.intersect(Box.whole(shape)).size:
+        raise InputError(f"field of view '{view}' holds no voxel of the scan, which is {' × '.join(map(str, shape))} (z × y × x)")
+
+
 def parse(text: str, shape: Triple) -> FieldOfView | None:
     """The field of view written `none`, `cylinder:CY,CX,R`, `box:z0:z1,y0:y1,x0:x1` or as the path of a mask."""
     kind, _, rest = text.strip().partition(":")
@@ -102,9 +112,7 @@ def parse(text: str, shape: Triple) -> FieldOfView | None:
         except ValueError:
             raise InputError(f"field of view {text!r} is not of the form cylinder:CY,CX,R with three numbers in voxels") from None
         cylinder = Cylinder(cy, cx, r)
-        inside = cylinder.inside(Box((0, 0, 0), (1, shape[1], shape[2])))
-        if inside is not None and not inside.any():
-            raise InputError(f"field of view {text!r} holds no voxel of the scan, whose planes are {shape[1]} × {shape[2]}")
+        check_holds(cylinder, shape)
         return cylinder
     if kind == "box":
         return BoxView(Box.parse(rest, shape))

@@ -284,6 +284,7 @@ class Scan:
             from lithoscope.volume.masks import take_in
 
             return take_in(wish.path, self.shape, self.layout, self.sidecar, report=report)
+        fov.check_holds(wish, self.shape)
         return wish
 
     def dimensions(self) -> tuple[int, str]:

@@ -33,7 +33,7 @@ def labels_import(
         raise InputError(f"--as {as_} is not one of result, strokes, truth")
     opened = Scan.open(Path(scan))
     value_map = parse_value_map(map) if map else None
-    import_labels(
+    record = import_labels(
         opened,
         file,
         name,
@@ -46,7 +46,7 @@ def labels_import(
         overwrite=overwrite,
         report=report,
     )
-    return labels_list(scan)
+    return labels_list(scan) | {"notes": record.notes}
 
 
 def labels_list(scan: str, *, report: Report = silent) -> Json:

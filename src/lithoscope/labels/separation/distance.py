@@ -22,32 +22,49 @@ def block_distances(labels: Callable[[Box], Labels], id: int, box: Box, frame: B
 
     Voxels without a class are no border, and neither are the frame's faces. `spacing` is in the unit of the distances.
     """
-    reach = FIRST * min(spacing)
+    least = min(spacing)
+    reach = FIRST * least
+    found = np.full(box.shape, -1, np.float32)
+    part = box
     while True:
         steps = [int(np.ceil(reach / s)) for s in spacing]
-        grown = box.grow((steps[0], steps[1], steps[2])).intersect(frame)
-        found = labels(grown)
-        far = distances((found > 0) & (found != id), spacing, reach)
-        core = box.within(grown).slices
-        own = found[core] == id
-        near = far[core]
-        if reach >= FARTHEST * min(spacing) or not (near[own] >= reach).any():
-            return np.where(own, near, np.float32(-1))
-        reach *= 2 if reach * 2 <= FARTHEST * min(spacing) else FARTHEST * min(spacing) / reach
+        grown = part.grow((steps[0], steps[1], steps[2])).intersect(frame)
+        seen = labels(grown)
+        core, place = part.within(grown).slices, part.within(box)
+        own = seen[core] == id
+        near = distances((seen > 0) & (seen != id), spacing, reach, core)
+        np.copyto(found[place.slices], near, where=own)
+        farther = own & (near >= reach)
+        if reach >= FARTHEST * least or not farther.any():
+            return found
+        part = _around(farther).shift(part.start)
+        reach = min(2 * reach, FARTHEST * least)
 
 
-def distances(border: Mask, spacing: tuple[float, float, float], farthest: float) -> Distances:
-    """The distance of each voxel (z, y, x) to the nearest one in `border`, told up to `farthest`.
+def _around(mask: Mask) -> Box:
+    """The smallest box that holds all of a mask (z, y, x) that is not empty."""
+    ranges = [np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
+    (a, d), (b, e), (c, f) = ((int(r[0]), int(r[-1]) + 1) for r in ranges)
+    return Box((a, b, c), (d, e, f))
 
-    Squares are taken axis by axis, plane by plane so that they stay in the processor's cache.
+
+def distances(
+    border: Mask, spacing: tuple[float, float, float], farthest: float, core: tuple[slice, slice, slice] | None = None
+) -> Distances:
+    """The distance of each voxel (z, y, x), or of those of `core` alone, to the nearest one in `border`, told up to `farthest`.
+
+    Squares are taken axis by axis, plane by plane so that they stay in the processor's cache; along each axis only for what the
+    next ones ask for.
     """
     most = np.float32(farthest) ** 2
-    squares = np.empty(border.shape, np.float32)
+    depth, height, width = core or (slice(0, border.shape[0]), slice(0, border.shape[1]), slice(0, border.shape[2]))
+    squares = np.empty((len(border), height.stop - height.start, width.stop - width.start), np.float32)
     for z, plane in enumerate(border):
-        squares[z] = _lower(_along_rows(plane, spacing[2], most), spacing[1])
-    for y in range(border.shape[1]):
-        squares[:, y] = _lower(np.ascontiguousarray(squares[:, y]), spacing[0])
-    return np.sqrt(squares, out=squares)
+        squares[z] = _lower(np.ascontiguousarray(_along_rows(plane, spacing[2], most)[:, width]), spacing[1], height)
+    found = np.empty((depth.stop - depth.start, *squares.shape[1:]), np.float32)
+    for y in range(squares.shape[1]):
+        found[:, y] = _lower(np.ascontiguousarray(squares[:, y]), spacing[0], depth)
+    return np.sqrt(found, out=found)
 
 
 def _along_rows(border: Mask, step: float, most: np.float32) -> Distances:
@@ -62,18 +79,21 @@ def _along_rows(border: Mask, step: float, most: np.float32) -> Distances:
     return squares
 
 
-def _lower(squares: Distances, step: float) -> Distances:
-    """The least, over all rows of a plane, of a row's squares and the squared distance to that row."""
-    best = squares.copy()
+def _lower(squares: Distances, step: float, kept: slice) -> Distances:
+    """For the rows of a plane that are `kept`: the least, over all its rows, of a row's squares and the squared distance to that row."""
+    start, stop, count = kept.start, kept.stop, len(squares)
+    best = squares[kept].copy()
     highest = float(best.max(initial=0))
-    for by in range(1, len(squares)):
+    for by in range(1, max(stop, count - start)):
         away = np.float32(by * step) ** 2
         if by % _REFRESH == 0:
-            highest = float(best.max())
+            highest = float(best.max(initial=0))
         if away >= highest:
             break
-        np.minimum(best[by:], squares[:-by] + away, out=best[by:])
-        np.minimum(best[:-by], squares[by:] + away, out=best[:-by])
+        if (first := max(start, by)) < stop:
+            np.minimum(best[first - start :], squares[first - by : stop - by] + away, out=best[first - start :])
+        if (last := min(stop, count - by)) > start:
+            np.minimum(best[: last - start], squares[start + by : last + by] + away, out=best[: last - start])
     return best
 
 
