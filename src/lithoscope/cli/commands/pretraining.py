@@ -43,9 +43,7 @@ def pretrain(
     if tuning == "lora" and not start:
         raise InputError("tuning=lora goes on from a backbone; name one with --start")
     if tuning == "attention" and not start and objective != "features":
-        raise InputError(
-            "attention alone is taught in a network that tells something: name one with --start, or objective=features"
-        )
+        raise InputError("attention alone is taught in a network that tells something: name one with --start, or objective=features")
     sources = sources_of(scans)
     plan = plan_of(
         objective, size=size, patch=patch, position=position, steps=steps, batch=batch, rate=rate, ibot=ibot, koleo=koleo,
