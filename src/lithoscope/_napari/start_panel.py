@@ -6,6 +6,7 @@ from typing import Any
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from lithoscope._napari.actions import make_sample
+from lithoscope._napari.folder_dialog import ask_folder
 from lithoscope._napari.import_form import ImportForm, importable
 from lithoscope._napari.look import button, column, text
 from lithoscope._napari.session import Session
@@ -54,12 +55,7 @@ class StartPanel(QWidget):
         self.import_button.setAccessibleName(f"Import {name}" if name else "Import a file")
 
     def _on_open(self) -> None:
-        dialog = QFileDialog(self, "Open a scan (an OME-Zarr folder)")
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setModal(False)
-        dialog.fileSelected.connect(self._on_chosen)
-        self._dialog = dialog
-        dialog.show()
+        self._dialog = ask_folder(self, "Open a scan (an OME-Zarr folder)", self._on_chosen)
 
     def _on_chosen(self, path: str) -> None:
         self._session.open(Path(path))
