@@ -36,9 +36,15 @@ class StartPanel(QWidget):
         self.sample_button.clicked.connect(self._on_sample)
         self.form.closed.connect(self.form.hide)
         events = session.viewer.layers.events
-        for event in (events.inserted, events.removed, events.renamed, session.viewer.layers.selection.events.active):
+        self._heard = (events.inserted, events.removed, events.renamed, session.viewer.layers.selection.events.active)
+        for event in self._heard:
             event.connect(self._on_layers)
         self._on_layers()
+
+    def put_away(self) -> None:
+        """Hear no more of layers."""
+        for event in self._heard:
+            event.disconnect(self._on_layers)
 
     def explain(self, shown: bool) -> None:
         """Show or leave out the sentence above the buttons."""
