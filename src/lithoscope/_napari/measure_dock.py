@@ -137,6 +137,8 @@ class MeasureDock(Dock):
     def _show_numbers(self) -> None:
         found = None if self._counts is None else fractions(self._counts, self._classes)
         parts, porosity = found if found is not None else ({}, None)
+        if not any(c.porosity for c in self._classes):
+            porosity = None  # nobody said which class is pore
         older = self._older()
         self.phases.show_phases(self._classes, parts, porosity, {} if older else self._measured)
         self.phases.setVisible(len(self._classes) > 0)

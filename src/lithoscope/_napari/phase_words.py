@@ -15,6 +15,10 @@ ABOUT = (
 )
 
 
+NARROW = "&nbsp;"
+"""Keeps a cell in one line; the names of phases may break."""
+
+
 def structure_rows(measured: Json, classes: ClassTable) -> list[list[str]]:
     """The head and a row a phase, of what was measured beyond fractions; nothing where that is nothing."""
     structure, thickness = measured.get("structure"), measured.get("thickness")
@@ -51,6 +55,8 @@ def structure_words(measured: Json, classes: ClassTable) -> str:
     head, *rows = structure_rows(measured, classes) or [[]]
     if not rows:
         return ""
+    if "structure" in measured and "thickness" in measured:  # the largest is left to the copied table: a narrow dock has no room
+        head, rows = head[:-1], [row[:-1] for row in rows]
     lines = ["".join(_cell(place, f"<small>{escape(words)}</small>") for place, words in enumerate(head))]
     lines += ["".join(_cell(place, escape(words)) for place, words in enumerate(row)) for row in rows]
     table = "".join(f"<tr>{line}</tr>" for line in lines)
@@ -61,7 +67,7 @@ def structure_words(measured: Json, classes: ClassTable) -> str:
 
 
 def _cell(place: int, words: str) -> str:
-    return f'<td align="{"right" if place else "left"}">{words}</td>'
+    return f'<td align="right">{words.replace(" ", NARROW)}</td>' if place else f"<td>{words}</td>"
 
 
 def _name(id: str, classes: ClassTable) -> str:
