@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError
@@ -155,3 +156,10 @@ def test_classes_of_several_scans_are_the_same_if_their_names_are():
     assert [c.name for c in table] == ["pore", "clay", "grain"]
     assert ids == {1: 2, 2: 1, 3: 3}
     assert matched(pore_first, clay_first) == "classes of the model in this scan: 1 pore is its 2 pore, 2 clay is its 1 Clay"
+
+
+@given(arrays(np.uint8, array_shapes(min_dims=3, max_dims=3, max_side=9), elements=st.sampled_from([0, 0, 0, 1, 7, 255])))
+def test_what_is_filled_is_found_wherever_it_lies(said):
+    from lithoscope.labels.painted import _filled
+
+    np.testing.assert_array_equal(_filled(said), np.flatnonzero(said))

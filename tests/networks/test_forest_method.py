@@ -10,7 +10,7 @@ from lithoscope.cli.commands import command
 from lithoscope.errors import InputError
 from lithoscope.features.cache import FeatureCache
 from lithoscope.features.windows import ScanFeatures
-from lithoscope.job import Cancelled
+from lithoscope.job import Cancelled, silent
 from lithoscope.labels.classes_file import save_classes
 from lithoscope.labels.live import LivePreview
 from lithoscope.labels.results import open_result
@@ -96,6 +96,25 @@ def test_one_class_is_not_enough(tmp_path):
         command("segment")([str(scan.path)], method="forest")
 
 
+def test_strokes_outside_the_field_of_view_teach_nothing_while_painting(tmp_path):
+    scan, _ = rock(tmp_path, "outside", 0)
+    scan.set(field_of_view="box:0:10,0:60,0:140")
+    live = LivePreview(scan, configured(segmenter("forest"), {"dimensions": 2}))
+    with strokes(scan) as store:
+        store.write(Box((5, 80, 10), (6, 90, 30)), None, np.uint8(2))
+        with pytest.raises(InputError, match="nothing is painted inside the field of view"):
+            live.learn(store, CLASSES)
+        store.write(Box((5, 10, 10), (6, 20, 30)), None, np.uint8(1))
+        with pytest.raises(InputError, match="only pore is painted"):
+            live.learn(store, CLASSES)
+        assert live.fitted is None
+        store.write(Box((5, 10, 40), (6, 20, 60)), None, np.uint8(2))
+        live.learn(store, CLASSES)
+    seen = live.view(Box((5, 0, 0), (6, 120, 140)))
+    assert not seen.labels[0, 60:].any()
+    assert seen.labels[0, :60].all()
+
+
 def test_scales_in_micrometres_need_a_voxel_size(painted):
     scan, _ = painted
     with pytest.raises(InputError, match="no voxel size"):
@@ -171,6 +190,23 @@ def test_windows_are_made_ready_plane_in_view_first(tmp_path):
     assert not list(live.prepare(view, near=1))
 
 
+def test_planes_that_cost_no_more_are_worked_out_with_the_one_in_view(painted, tmp_path):
+    scan, _ = painted
+    bank = configured(segmenter("forest"), {"dimensions": 3}).bank
+    for axis in range(3):
+        kept = ScanFeatures(scan, cache=FeatureCache(tmp_path / str(axis), spare=0))
+        start, stop = [0, 0, 0], list(scan.shape)
+        start[axis], stop[axis] = 5, 6
+        view = Box(tuple(start), tuple(stop))
+        found = kept.of_window(view, axis, bank)
+        np.testing.assert_array_equal(found, ScanFeatures(scan).compute(view, bank))
+        for step, ready in ((-2, False), (-1, True), (1, True), (2, True), (3, False)):
+            beside = view.shift(tuple(step * (a == axis) for a in range(3)))
+            assert kept.has(beside, axis, bank) == ready
+            if ready:
+                np.testing.assert_array_equal(kept.of_window(beside, axis, bank), ScanFeatures(scan).compute(beside, bank))
+
+
 def test_a_long_stroke_does_not_drown_a_short_one():
     from lithoscope.segmenters.strokes import MOST_OF_A_STROKE, Chosen, balanced
 
@@ -179,6 +215,35 @@ def test_a_long_stroke_does_not_drown_a_short_one():
     assert (chosen.labels == 1).sum() == MOST_OF_A_STROKE
     assert (chosen.labels == 2).sum() == 40
     assert np.isclose(chosen.weights[chosen.labels == 1].sum(), chosen.weights[chosen.labels == 2].sum())
+
+
+def test_kept_features_are_learnt_from_as_those_worked_out_now(painted, tmp_path):
+    from lithoscope.labels.samples import StrokeSamples, Taught
+    from lithoscope.segmenters.strokes import balanced, gathered
+
+    scan, truth = painted
+    labels = np.zeros(scan.shape, np.uint8)
+    labels[3, 10:40, 10:60:2] = truth[3, 10:40, 10:60:2]
+    labels[5, 50:60, 20:60] = truth[5, 50:60, 20:60]
+    method = configured(segmenter("forest"), {"dimensions": 2})
+    found = []
+    for cache in (None, FeatureCache(tmp_path / "kept")):
+        samples = StrokeSamples.of([Taught.of(scan, labels, cache=cache)], CLASSES, method)
+        assert (samples.listed() is None) == (cache is None)
+        found.append(
+            [balanced(gathered(s, method.bank, silent, seed=1, most=300), 1, 300) for s in (samples, samples.scored(method.halo()))]
+        )
+    for one, other in zip(*found, strict=True):
+        for a, b in zip(vars(one).values(), vars(other).values(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_what_nobody_waits_for_pauses_many_times_within_a_window(tmp_path):
+    scan, _ = rock(tmp_path, "pauses", 0)
+    live, paused = LivePreview(scan, configured(segmenter("forest"), {"dimensions": 3})), []
+    made = live.prepare(Box((7, 0, 0), (8, 120, 140)), near=0, pause=lambda: paused.append(1))
+    assert next(made) == 1
+    assert len(paused) > 10
 
 
 def test_what_strokes_taught_is_repeated_byte_for_byte(tmp_path):

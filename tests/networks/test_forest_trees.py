@@ -124,7 +124,7 @@ def test_one_tree_on_every_sample_is_as_pure_as_scikit_learns(seed):
     rng = np.random.default_rng(seed)
     target = rng.integers(0, 3, 120)
     x = rng.permuted(np.tile(np.arange(120), (5, 1)), axis=1).T + target[:, None] * 20  # no two alike, and a bin for each value
-    bins = np.stack([np.unique(column, return_inverse=True)[1] for column in x.T], axis=1).astype(np.uint8)
+    bins = np.stack([np.unique(column, return_inverse=True)[1] for column in x.T]).astype(np.uint8)
     size = 2 * 8 - 1
     room = (*(np.zeros(size, np.int64) for _ in range(4)), np.zeros((size, 3)))
     nodes = grow(bins, target, np.ones(120), 3, 128, 4, 8, room)
@@ -132,11 +132,21 @@ def test_one_tree_on_every_sample_is_as_pure_as_scikit_learns(seed):
     at = np.zeros(120, int)
     for _ in range(nodes):
         inner = room[0][at] >= 0
-        beyond = bins[np.arange(120), np.maximum(room[0][at], 0)] > room[1][at]
+        beyond = bins[np.maximum(room[0][at], 0), np.arange(120)] > room[1][at]
         at = np.where(inner, np.where(beyond, room[3][at], room[2][at]), at)
     assert impurity(room[4][at] + at[:, None] * 1000, target) <= impurity(theirs.apply(x)[:, None].astype(float), target) * 1.02
     assert np.bincount(at).max() < 120
     assert min(c for c in np.bincount(at) if c) >= 4
+
+
+def test_values_fall_into_the_bins_of_numpys_search():
+    from lithoscope.segmenters.compiled_growth import binned
+
+    rng = np.random.default_rng(0)
+    edges = np.sort(rng.integers(0, 60, (4, 127)).astype(np.float32), axis=1)
+    rows, found = rng.integers(-2, 62, (4, 500)).astype(np.float32), np.empty((4, 500), np.uint8)
+    binned(rows, edges, found)
+    assert np.array_equal(found, [np.searchsorted(e, r, side="left") for e, r in zip(edges, rows, strict=True)])
 
 
 def test_a_grown_forest_is_the_same_again_and_tells_the_classes_apart():

@@ -26,6 +26,8 @@ class GrainsPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._name = ""
+        self._place: Path | None = None
+        """Where the table that is shown, or being read, lies: another scan may have a result of the same name."""
         self.table: GrainTable | None = None
         self._words = text()
         self._words.setAccessibleName("Summary of the grains")
@@ -59,24 +61,24 @@ class GrainsPanel(QWidget):
         scan, name = session.scan, session.shown
         numbered = scan is not None and bool(name) and not len(session.on_show.classes)
         if not numbered or scan is None:
-            self._name, self.table = "", None
+            self._name, self._place, self.table = "", None, None
             self.hide()
             return
         from lithoscope.labels.companions import table_place
 
         place = table_place(scan, name)
         self.show()
-        if name == self._name and self.table is not None:
+        if place == self._place and self.table is not None:
             return
-        self._name, self.table = name, None
+        self._name, self._place, self.table = name, place, None
         self._parts.hide()
         self._words.setText("reading the table …" if place.exists() else ELSEWHERE)
         if place.exists():
-            self._work.start(lambda: (name, load_grains(place)), self._show)
+            self._work.start(lambda: (place, load_grains(place)), self._show)
 
-    def _show(self, found: tuple[str, GrainTable]) -> None:
-        name, table = found
-        if name != self._name:
+    def _show(self, found: tuple[Path, GrainTable]) -> None:
+        place, table = found
+        if place != self._place:
             return
         self.table = table
         about = table.summary()

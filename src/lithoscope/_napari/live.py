@@ -104,6 +104,7 @@ class Live(QObject):
         self._stale = threading.Event()
         self._taught: _Taught | None = None
         self._touched = 0.0
+        self._closed = threading.Event()
 
     @property
     def fitted(self) -> "Segmenter | None":
@@ -126,6 +127,7 @@ class Live(QObject):
     def close(self) -> None:
         """Leave off, and answer no more."""
         self.stop()
+        self._closed.set()
         self._thread.close()
         self._idle.close()
 
@@ -168,12 +170,18 @@ class Live(QObject):
             if stale.is_set():
                 raise Cancelled
 
+        def pause() -> None:
+            """Leave the cores to a stroke, and go on with the window that was begun once it is answered for."""
+            while time.monotonic() - self._touched < QUIET_S or self._thread.busy:
+                if self._closed.wait(QUIET_S / 4):
+                    raise Cancelled
+
         try:
             wait()
             if wish.painted:
                 self._rate(taught, wish, wait)
             if wish.plane is not None:
-                for _ in taught.live.prepare(across(wish.scan, wish.plane), wait):
+                for _ in taught.live.prepare(across(wish.scan, wish.plane), wait, pause=pause):
                     wait()
         except Cancelled:
             return

@@ -135,10 +135,11 @@ def _entries(methods: Sequence[str] | None, settings: Mapping[str, Mapping[str, 
 def _halo(entry: Entry) -> int:
     """How far a method looks; the strokes that are held back must be farther from all others than any method looks."""
     kind = REGISTRY.get(entry.method)
-    # What a network looks at reaches far, but hardly at its rim; what learns from no strokes cannot learn from near ones.
-    if kind is None or not kind.needs_labels or not kind.refitted:
+    if kind is None:
         return 0
-    return max(configured(REGISTRY[entry.method], entry.given).halo())
+    method = configured(kind, entry.given)
+    # What a network looks at reaches far, but hardly at its rim; what learns from no strokes cannot learn from near ones.
+    return max(method.halo()) if method.needs_labels and method.refitted else 0
 
 
 def _line(scan: Scan, entry: Entry, protocols: Sequence[Protocol], output: str, run: Runner, report: Report) -> dict[str, Any]:

@@ -63,10 +63,11 @@ class FeatureCache:
         kept: Half = loaded
         return kept
 
-    def put(self, folder: str, name: str, window: npt.NDArray[Any]) -> None:
-        """Keep a window, at hand and on disk if there is room."""
+    def put(self, folder: str, name: str, window: npt.NDArray[Any], *, at_hand: bool = True) -> None:
+        """Keep a window, at hand and on disk if there is room; not `at_hand`, on disk alone, if it can be."""
         half = np.ascontiguousarray(window, np.float16)
-        self._remember((folder, name), half)
+        if at_hand or self.problem is not None or self.limit <= 0:
+            self._remember((folder, name), half)
         if self.problem is not None or self.limit <= 0:
             return
         if not self.folder.parent.is_dir():

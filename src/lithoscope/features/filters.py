@@ -6,8 +6,9 @@ exactly at every few voxels only, and interpolates between them.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -85,8 +86,7 @@ class FilterBank(Extractor):
         return found
 
     def key(self) -> str:
-        text = json.dumps({"bank": VERSION, **asdict(self)}, sort_keys=True)
-        return "filters-" + hashlib.sha256(text.encode()).hexdigest()[:24]
+        return _key(self, VERSION)
 
     def sigma(self, scale: float, axis: int) -> float:
         """The sigma in voxels of a scale along an axis."""
@@ -119,25 +119,39 @@ class FilterBank(Extractor):
         return out
 
     def prepare(
-        self, image: npt.NDArray[Any], window: tuple[float, float], core: Core, *, origin: Triple = (0, 0, 0), device: str = "cpu"
+        self,
+        image: npt.NDArray[Any],
+        window: tuple[float, float],
+        core: Core,
+        *,
+        origin: Triple = (0, 0, 0),
+        device: str = "cpu",
+        check: Callable[[], None] = lambda: None,
     ) -> "Prepared":
         """The bank over `core` of an image (z, y, x) with halo, ready to give its channels piece by piece.
 
-        `origin` is the place of the image's first voxel on the scan's grid, on which the coarse places lie.
+        `origin` is the place of the image's first voxel on the scan's grid, on which the coarse places lie. `check` is called before
+        each filter, and may wait or raise.
         """
         low, high = window
         if self.scale == "none":
             low, high = 0.0, 1.0
         elif self.scale == "dtype":
             low, high = (0.0, float(np.iinfo(image.dtype).max)) if image.dtype.kind in "iu" else (0.0, 1.0)
-        return Prepared(self, Source(image, low, high, device), core, origin)
+        return Prepared(self, Source(image, low, high, device), core, origin, check)
+
+
+@lru_cache(maxsize=64)
+def _key(bank: FilterBank, version: int) -> str:
+    text = json.dumps({"bank": version, **asdict(bank)}, sort_keys=True)
+    return "filters-" + hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 class Prepared:
     """A block's smoothed images: a few of its size, from which the many channels are made a few planes at a time."""
 
-    def __init__(self, bank: FilterBank, image: Source, core: Core, origin: Triple) -> None:
-        self.bank, self.core, self.origin = bank, core, origin
+    def __init__(self, bank: FilterBank, image: Source, core: Core, origin: Triple, check: Callable[[], None] = lambda: None) -> None:
+        self.bank, self.core, self.origin, self._check = bank, core, origin, check
         self.bounds = [(s.start, s.stop) for s in core]
         self.shape = tuple(b - a for a, b in self.bounds)
         self.size = tuple(image.shape)
@@ -181,6 +195,7 @@ class Prepared:
     def _filtered(self, image: "Source | Tensor", rows: dict[int, Matrix]) -> "Tensor":
         """Matrices applied along their axes, the one that drops most first; the other axes are cut to the core."""
         for axis in sorted(rows, key=lambda a: len(rows[a]) / self.size[a]):
+            self._check()
             image = image.along(axis, rows[axis]) if isinstance(image, Source) else along(image, axis, rows[axis])
         assert not isinstance(image, Source)
         return image[tuple(slice(None) if axis in rows else self.core[axis] for axis in range(3))]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 EDGE = 256
 """How wide a window is."""
+SLAB = 4
+"""Windows across one axis that are worked out at once by filters in space."""
 THIN = 4
 """A box of up to this many planes along some axis is put together from windows."""
 
@@ -58,22 +60,38 @@ class ScanFeatures:
         """Features (n, channels) of voxels (n, 3) within the scan, from the windows across `axis`: no more than those voxels is copied."""
         found = np.empty((len(places), extractor.channels), np.float32)
         for part, chosen in windows_of(places, axis, self.scan.shape):
-            z, y, x = (places[chosen] - np.array(part.start)).T
-            found[chosen] = self.of_window(part, axis, extractor)[:, z, y, x].T
+            flat = np.ravel_multi_index(tuple((places[chosen] - np.array(part.start)).T), part.shape)
+            window = self.of_window(part, axis, extractor)
+            found[chosen] = window.reshape(len(window), -1).take(flat, axis=1).T
         return found
 
-    def of_window(self, part: Box, axis: int, extractor: Extractor) -> npt.NDArray[np.float16]:
-        """The features (channels, z, y, x) of one whole window across `axis`; tokens stay as they are."""
+    def of_window(self, part: Box, axis: int, extractor: Extractor, check: Callable[[], None] = lambda: None) -> npt.NDArray[np.float16]:
+        """The features (channels, z, y, x) of one whole window across `axis`; tokens stay as they are. `check` is called between filters
+        of a bank, and may wait or raise."""
         if isinstance(extractor, Tokens):
             return self.tokens_of_window(part, axis, extractor) if axis in extractor.axes else np.zeros((0, 1, 1, 1), np.float16)
         if self.cache is None:
-            return self.compute(part, extractor)
+            return self.compute(part, extractor, check)
         folder, name = f"{self._name}/{extractor.key()}", window_name(part, axis)
         found = self.cache.get(folder, name)
         if found is None or found.shape != (extractor.channels, *part.shape):
-            found = self.compute(part, extractor)
-            self.cache.put(folder, name, found)
+            slab = self._slab(part, axis, extractor)
+            made = self.compute(slab, extractor, check)
+            for plane in windows(slab, axis, self.scan.shape):
+                one = np.ascontiguousarray(made[(slice(None), *plane.within(slab).slices)])
+                self.cache.put(folder, window_name(plane, axis), one, at_hand=plane == part)
+                found = one if plane == part else found
+            assert found is not None
         return found
+
+    def _slab(self, part: Box, axis: int, extractor: Extractor) -> Box:
+        """What is worked out for a window: filters along `axis` too give a few planes in the time of one."""
+        if not isinstance(extractor, FilterBank) or axis not in extractor.axes:
+            return part
+        start, stop = list(part.start), list(part.stop)
+        start[axis] = part.start[axis] // SLAB * SLAB
+        stop[axis] = min(start[axis] + SLAB, self.scan.shape[axis])
+        return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
 
     def near(self, tokens: Tokens, axis: int, box: Box) -> npt.NDArray[np.float32]:
         """Tokens between which the voxels of a box lie, as `token_lookup.TokenSource`: those of the whole scan if they are kept, else
@@ -128,7 +146,7 @@ class ScanFeatures:
             )
         return self.cache is not None and self.cache.has(f"{self._name}/{extractor.key()}", window_name(part, axis))
 
-    def compute(self, box: Box, extractor: Extractor) -> npt.NDArray[np.float16]:
+    def compute(self, box: Box, extractor: Extractor, check: Callable[[], None] = lambda: None) -> npt.NDArray[np.float16]:
         """The features (channels, z, y, x) of a box, worked out now."""
         grown = box.grow(extractor.halo())
         image: npt.NDArray[Any] = read(self.array, grown)
@@ -137,7 +155,7 @@ class ScanFeatures:
             voxel = None if self.scan.voxel is None else self.scan.voxel.um
             return extractor.extract_at(image, self.window, voxel, grown.start)[(slice(None), *core)].astype(np.float16)
         found = np.empty((extractor.channels, *box.shape), np.float16)
-        for planes, values in extractor.prepare(image, self.window, core, origin=grown.start).pieces():
+        for planes, values in extractor.prepare(image, self.window, core, origin=grown.start, check=check).pieces():
             found[:, planes] = values.cpu().numpy()
         return found
 
@@ -155,11 +173,14 @@ def windows_of(places: npt.NDArray[np.int64], axis: int, shape: Triple) -> Itera
     """The windows across `axis` that hold voxels (n, 3), and which of them each holds."""
     edge = [EDGE, EDGE, EDGE]
     edge[axis] = 1
-    cells, number = np.unique(places // np.array(edge), axis=0, return_inverse=True)
-    for k, cell in enumerate(cells):
-        low = [int(c) * e for c, e in zip(cell, edge, strict=True)]
-        high = [min(a + e, n) for a, e, n in zip(low, edge, shape, strict=True)]
-        yield Box((low[0], low[1], low[2]), (high[0], high[1], high[2])), np.flatnonzero(number.ravel() == k)
+    across = tuple(-(-n // e) for n, e in zip(shape, edge, strict=True))
+    cell = np.ravel_multi_index(tuple((places // np.array(edge)).T), across)
+    order = np.argsort(cell, kind="stable")
+    for chosen in np.split(order, np.flatnonzero(np.diff(cell[order])) + 1):
+        if chosen.size:
+            low = [int(c) * e for c, e in zip(np.unravel_index(cell[chosen[0]], across), edge, strict=True)]
+            high = [min(a + e, n) for a, e, n in zip(low, edge, shape, strict=True)]
+            yield Box((low[0], low[1], low[2]), (high[0], high[1], high[2])), chosen
 
 
 def window_name(part: Box, axis: int) -> str:

@@ -75,6 +75,8 @@ class LivePreview:
         self.painted: Painted | None = None
         self.scores: dict[str, Any] = {}
         self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS), "live", initializer=_alone)
+        self._aside = ThreadPoolExecutor(1, "live-aside", initializer=_alone)
+        """What nobody waits for has a thread of its own: the others stay free for a stroke."""
 
     def learn(self, labels: Array3D, classes: ClassTable, check: Check = go_on) -> None:
         """Fit on what is painted now; until it ends, `view` answers as before."""
@@ -94,7 +96,7 @@ class LivePreview:
             self.scores = {"missing": holding.split.lacking}
         else:
             self._keep(painted, check)
-            fit = self._pool.submit(lambda: score(copy(self.method).fit(holding, report=_reporting(check)), holding))
+            fit = self._aside.submit(lambda: score(copy(self.method).fit(holding, report=_reporting(check)), holding))
             self.scores = fit.result()
         return self.scores
 
@@ -135,16 +137,17 @@ class LivePreview:
                 certainty[~inside] = 1
         return View(part, labels, certainty)
 
-    def prepare(self, box: Box, check: Check = go_on, *, near: int = 2) -> Iterator[int]:
+    def prepare(self, box: Box, check: Check = go_on, *, near: int = 2, pause: Check = go_on) -> Iterator[int]:
         """Work out the windows that are not kept yet: of the plane in view, then of painted planes, then of those beside the view.
 
         Yields the number of windows worked out so far, after each; the caller stops asking when it has something better to do.
+        `pause` is called within a window, many times a second, and may wait: in space a window takes half a second of a core.
         """
         done = 0
         for part, axis, extractor in self._wanted(box, near):
             check()
             if not self.features.has(part, axis, extractor):
-                self._pool.submit(self.features.of_window, part, axis, extractor).result()  # one, so that a stroke finds a core free
+                self._aside.submit(self.features.of_window, part, axis, extractor, pause).result()
                 done += 1
                 yield done
 

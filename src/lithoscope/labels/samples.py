@@ -17,6 +17,7 @@ from lithoscope.labels.grey_values import GreyValues
 from lithoscope.labels.heldout import Split, held_out
 from lithoscope.labels.painted import Painted
 from lithoscope.segmenters.base import Block, Sample, Segmenter
+from lithoscope.segmenters.strokes import Listed
 from lithoscope.volume.blocks import Array3D, read
 from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.histogram import Histogram
@@ -121,6 +122,34 @@ class StrokeSamples:
             voxel=scan.voxel, source=source, labels=labels, held=held, strokes=strokes, picked=picked,
             tokens=one.features,
         )  # fmt: skip
+
+    def listed(self) -> Listed | None:
+        """All voxels to learn from, as iterating gives them, if the method needs nothing of them but features that are kept."""
+        if not self.blind or any(t.features.cache is None or t.features.array.dtype.kind not in "iu" for t in self.taught):
+            return None
+        found = []
+        for number, _, chosen in self._blocks:
+            places = self.taught[number].painted.places[chosen]
+            chosen = chosen[np.lexsort(places.T[::-1])]
+            if self.split is not None:
+                chosen = chosen[~(self.split.held[number][chosen] | self.split.aside[number][chosen])]
+            found.append((number, chosen))
+        scans = np.concatenate([np.full(len(chosen), number) for number, chosen in found] or [np.zeros(0, np.int64)])
+        voxels = np.concatenate([chosen for _, chosen in found] or [np.zeros(0, np.intp)])
+
+        def features(kept: npt.NDArray[np.intp], extractor: Extractor) -> npt.NDArray[np.float32]:
+            made = np.empty((len(kept), extractor.channels), np.float32)
+            for number, one in enumerate(self.taught):
+                own = scans[kept] == number
+                made[own] = one.features.at(one.painted.places[voxels[kept[own]]], one.painted.across, extractor)
+            return made
+
+        labels, strokes = np.zeros(len(voxels), np.int64), np.zeros(len(voxels), np.int64)
+        for number, one in enumerate(self.taught):
+            own = scans == number
+            labels[own] = one.painted.labels[voxels[own]]
+            strokes[own] = one.painted.strokes[voxels[own]] + (number << 40)
+        return Listed(labels, strokes, features)
 
     def histogram(self, *, report: Report = silent) -> Histogram:
         """Grey values inside the field of view of the first scan."""

@@ -40,29 +40,20 @@ def best(features, more, lead, weight, start, stop, tables, out):  # type: ignor
     """
     trees, classes = tables.first.shape[0] - 1, lead.shape[0]
     rows, bits, at, total, lowest, lanes = _space(features, more, tables, classes)
+    undecided, count = np.empty(stop - start, np.int64), 0
     for block in range(start, stop, LANES):
-        total[:] = 0
-        wide, furthest = 0, np.float32(0)
-        for v in range(block, min(block + LANES, stop)):
-            first, second, out[v] = lead[0, v], np.float32(-1), 1
-            for c in range(1, classes):
-                if lead[c, v] > first:
-                    first, second, out[v] = lead[c, v], first, c + 1
-                elif lead[c, v] > second:
-                    second = lead[c, v]
-            if first - second <= weight * trees + NEAR:
-                lanes[wide] = v
-                wide += 1
-                furthest = max(furthest, first - second)
+        count = _led(lead, weight * trees + NEAR, block, min(block + LANES, stop), out, undecided, count)
+    for block in range(0, count, LANES):
+        wide = min(LANES, count - block)
+        lanes[:wide] = undecided[block : block + wide]
         _take(features, more, lanes, wide, rows)
+        total[:] = 0
         done = 0
         while done < trees and wide > 0:
             until = min(done + GROUP, trees)
             for tree in range(done, until):
                 _add(tree, rows, wide, tables, bits, at, lowest, total)
             done = until
-            if done < trees and weight * (trees - done) > furthest + weight * done:
-                continue
             kept = _settle(lead, weight, weight * (trees - done) + NEAR, lanes, wide, total, at, out)
             if kept * 10 < wide * 9:
                 for j in range(kept):
@@ -74,6 +65,28 @@ def best(features, more, lead, weight, start, stop, tables, out):  # type: ignor
                     for j in range(kept):
                         total[c, j] = total[c, at[j]]
                 wide = kept
+
+
+@numba.njit(nogil=True, cache=True)
+def _led(lead, least, start, stop, out, undecided, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Write down the class that leads for voxels start … stop - 1; those whose lead is not greater than `least` are listed after the
+    `count` that are, and counted."""
+    first, second = np.empty(LANES, np.float32), np.full(LANES, np.float32(-1))
+    wide = stop - start
+    for v in range(wide):
+        first[v] = lead[0, start + v]
+        out[start + v] = 1
+    for c in range(1, lead.shape[0]):
+        row, number = lead[c, start:stop], np.uint8(c + 1)
+        for v in range(wide):
+            score = row[v]
+            out[start + v] = number if score > first[v] else out[start + v]
+            second[v] = max(second[v], min(first[v], score))
+            first[v] = max(first[v], score)
+    for v in range(wide):
+        undecided[count] = start + v
+        count += first[v] - second[v] <= least
+    return count
 
 
 @numba.njit(nogil=True, cache=True)

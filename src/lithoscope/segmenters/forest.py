@@ -38,6 +38,9 @@ LEAF = 10
 """Fewest learnt voxels in a leaf of the fast preset."""
 SMOOTH = 0.7
 """The say of the logistic regression beside the trees."""
+MOST = {"fast": 6_000, "published": 20_000}
+"""Voxels that are learnt from in all. With many strokes on one slice more of each are learnt by heart: battery {1, 200, 400} from
+18,000 painted pixels, three seeds: .559 by 20,000 of them, .576 by 6,000."""
 SCALES = {"fast": (1.0, 2.0, 4.0, 8.0), "published": (1.0, 2.0, 4.0, 8.0, 16.0)}
 SHARE = {"fast": 0.3, "published": 0.1}
 """The part of the learnt voxels that each tree sees."""
@@ -114,13 +117,13 @@ class Forest(Segmenter):
         """Learn from the labelled voxels that are not held for the score; no stroke counts for more than a few hundred."""
         self.trees_, self.linear_, self.table_, self.counts_ = None, None, ClassTable(), ()
         _check_torch()
-        chosen = gathered(samples, self.bank, report)
+        chosen = gathered(samples, self.bank, report, seed=self.seed, most=MOST[self.preset])
         present = np.unique(chosen.labels)
         known = [samples.classes[int(i)] for i in present]
         if len(present) < 2:
             only = f"only {known[0].name}" if known else "nothing"
             raise InputError(f"{only} is painted; paint strokes of at least two classes")
-        chosen = balanced(chosen, self.seed)
+        chosen = balanced(chosen, self.seed, MOST[self.preset])
         report(Progress(0, 1, f"growing trees on {len(chosen.labels)} voxels"))
         target = np.searchsorted(present, chosen.labels)
         features = chosen.features

@@ -3,11 +3,16 @@
 scikit-learn takes thirty times as long for the same, since it sorts every feature anew at every node.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from lithoscope.segmenters.trees import Trees, not_above
 
+MOST_THREADS = 4
 BINS = 128
 """Parts of each feature's range, equally full, between which a tree may split."""
 
@@ -25,19 +30,23 @@ def grown(
 ) -> Trees:
     """Trees on features (n, channels), classes 0 … of which all occur, and weights; each sees a `share` of the voxels, drawn with
     repetition, and has at most `leaves` leaves of at least `leaf` voxels."""
-    from lithoscope.segmenters.compiled_growth import grow
+    from lithoscope.segmenters.compiled_growth import binned, grow
 
     n, classes = len(target), int(target.max()) + 1
     edges = _edges(features)
-    bins = np.stack([np.searchsorted(e, x, side="left") for e, x in zip(edges, features.T, strict=True)], axis=1).astype(np.uint8)
+    bins = np.empty((features.shape[1], n), np.uint8)
+    binned(np.ascontiguousarray(features.T), edges, bins)
     rng = np.random.default_rng(seed)
-    found = []
-    for _ in range(trees):
-        drawn = np.bincount(rng.integers(0, n, max(1, round(share * n))), minlength=n)
+
+    def tree(chosen: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], ...]:
+        drawn = np.bincount(chosen, minlength=n)
         size = 2 * leaves - 1
         room = (*(np.zeros(size, np.int64) for _ in range(4)), np.zeros((size, classes)))
         nodes = grow(bins, target, weights * drawn, classes, BINS, leaf, leaves, room)
-        found.append(tuple(part[:nodes] for part in room))
+        return tuple(part[:nodes] for part in room)
+
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as pool:
+        found = list(pool.map(tree, [rng.integers(0, n, max(1, round(share * n))) for _ in range(trees)]))
     first = np.concatenate([[0], np.cumsum([len(part[0]) for part in found])])
     feature, cut, left, right, values = (np.concatenate(parts) for parts in zip(*found, strict=True))
     inner, start = feature >= 0, np.repeat(first[:-1], np.diff(first))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,26 @@ MOST_OF_A_STROKE = 500
 """Voxels of one connected stroke that are learnt from; the rest of a long one says much the same."""
 MOST = 20_000
 """Voxels that are learnt from in all."""
+NOTHING = "nothing is painted inside the field of view; paint strokes of at least two classes"
+
+
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """Labelled voxels to learn from, whose features are kept: class ids (n,), the stroke of each (n,), and what gives the features
+    (k, channels) of those of them with the rising numbers (k,)."""
+
+    labels: npt.NDArray[np.int64]
+    strokes: npt.NDArray[np.int64]
+    features: Callable[[npt.NDArray[np.intp], FilterBank], npt.NDArray[np.float32]]
+
+
+class Listing(Protocol):
+    """Samples that can list their voxels, in the order in which the samples hold them."""
+
+    def listed(self) -> Listed | None:
+        """The voxels, or None if their features are not kept voxel by voxel."""
+        ...
+
 
 Places = tuple[npt.NDArray[np.intp], ...]
 Look = Callable[[Sample, Places], npt.NDArray[np.float32]]
@@ -31,8 +52,17 @@ class Chosen:
     weights: npt.NDArray[np.float64]
 
 
-def gathered(samples: Samples, bank: FilterBank, report: Report, *, look: Look | None = None) -> Chosen:
-    """The features of all labelled voxels of the field of view that are not held for the score; `look` gives further ones."""
+def gathered(samples: Samples, bank: FilterBank, report: Report, *, look: Look | None = None, seed: int = 0, most: int = MOST) -> Chosen:
+    """The features of all labelled voxels of the field of view that are not held for the score; `look` gives further ones.
+
+    Where features are kept, of the voxels that `balanced` takes by this seed and with so many at most alone.
+    """
+    if look is None and hasattr(samples, "listed") and (known := cast(Listing, samples).listed()) is not None:
+        report(Progress(0, 1, "looking at what is painted"))
+        if not len(known.labels):
+            raise InputError(NOTHING)
+        kept = drawn(known.strokes, seed, most)
+        return Chosen(known.features(kept, bank), known.labels[kept], known.strokes[kept], np.ones(len(kept)))
     features, labels, strokes = [], [], []
     for number, sample in enumerate(samples):
         report(Progress(number, len(samples), "looking at what is painted"))
@@ -45,7 +75,7 @@ def gathered(samples: Samples, bank: FilterBank, report: Report, *, look: Look |
         labels.append(said[places].astype(np.int64))
         strokes.append(stroke[places])
     if not labels:
-        raise InputError("nothing is painted inside the field of view; paint strokes of at least two classes")
+        raise InputError(NOTHING)
     classes = np.concatenate(labels)
     return Chosen(np.concatenate(features), classes, np.concatenate(strokes), np.ones(len(classes)))
 
@@ -93,19 +123,24 @@ def _features(sample: Sample, bank: FilterBank, places: tuple[npt.NDArray[np.int
     return found
 
 
-def balanced(chosen: Chosen, seed: int) -> Chosen:
+def balanced(chosen: Chosen, seed: int, most: int = MOST) -> Chosen:
     """At most some hundred voxels of every stroke, drawn at random, weighted so that the classes count alike."""
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(chosen.labels))
-    _, stroke, sizes = np.unique(chosen.strokes[order], return_inverse=True, return_counts=True)
-    most = MOST_OF_A_STROKE
-    while np.minimum(sizes, most).sum() > MOST and most > 1:
-        most = most * 3 // 4
-    by_stroke = np.argsort(stroke, kind="stable")
-    rank = np.empty(len(order), np.int64)
-    rank[by_stroke] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    kept = np.sort(order[rank < most])
+    kept = drawn(chosen.strokes, seed, most)
     labels = chosen.labels[kept]
     _, number, counts = np.unique(labels, return_inverse=True, return_counts=True)
     weights = (len(labels) / len(counts) / counts)[number]
     return Chosen(chosen.features[kept], labels, chosen.strokes[kept], weights)
+
+
+def drawn(strokes: npt.NDArray[np.int64], seed: int, most: int = MOST) -> npt.NDArray[np.intp]:
+    """Which voxels to learn from, rising, by the stroke of each (n,): of no stroke more than some hundred, and about `most` in all."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(strokes))
+    _, stroke, sizes = np.unique(strokes[order], return_inverse=True, return_counts=True)
+    of_one = MOST_OF_A_STROKE
+    while np.minimum(sizes, of_one).sum() > most and of_one > 1:
+        of_one = of_one * 3 // 4
+    by_stroke = np.argsort(stroke, kind="stable")
+    rank = np.empty(len(order), np.int64)
+    rank[by_stroke] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.sort(order[rank < of_one])

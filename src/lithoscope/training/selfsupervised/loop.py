@@ -140,9 +140,19 @@ def _forget(log: Path, first: int) -> float:
     """Drop what the log says of steps that no checkpoint kept; gives the seconds that went into those that remain."""
     if not log.exists():
         return 0.0
-    lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip() and json.loads(line)["step"] < first]
-    log.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return float(json.loads(lines[-1])["seconds"]) if lines else 0.0
+    known = [(line, _said(line)) for line in log.read_text(encoding="utf-8").splitlines()]
+    kept = [(line, said) for line, said in known if said is not None and said["step"] < first]
+    log.write_text("".join(line + "\n" for line, _ in kept), encoding="utf-8")
+    return float(kept[-1][1]["seconds"]) if kept else 0.0
+
+
+def _said(line: str) -> dict[str, Any] | None:
+    """What a line of the log says; None of one that was torn by a crash or a full disk."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) and {"step", "seconds"} <= set(said) else None
 
 
 def _objective(plan: Plan, start: Vit | None, sources: int) -> Objective:
