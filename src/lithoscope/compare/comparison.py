@@ -75,7 +75,8 @@ def compare(
         told = _part(report, number, len(entries), entry.label)
         lines.append(_line(scan, entry, protocols, f"{name} {entry.output}", run_apart if processes else run_here, told))
         scan.check_present()
-        write_json(file, _whole(about, lines, name))
+        later = [done[e.label] for e in entries[number + 1 :] if e.label in done]  # still to be taken up, should this one end here
+        write_json(file, _whole(about, [*lines, *later], name))
     found = _whole(about, lines, name)
     write_json(file, found)
     report(Progress(len(entries), len(entries), "compared"))

@@ -29,6 +29,8 @@ LARGEST = 40.0
 FIRST = 8.0
 """The radius that is looked for first."""
 BINS = 200
+NARROWEST = 2.0
+"""The least width of a bin of diameters, in smallest edges: on a grid, narrower ones hold now more, now fewer of the radii there are."""
 APART = 1e4
 """How far slices are apart that are separate images: farther than any sphere."""
 
@@ -53,7 +55,7 @@ class Thickness:
         counts = np.array([self.voxels[v] for v in values.tolist()], np.float64)
         parts = counts / counts.sum()
         mean = float(values @ parts)
-        width = max(1.0, float(np.ceil(values[-1] / BINS)))
+        width = max(NARROWEST, float(np.ceil(values[-1] / BINS)))
         bins = np.floor(values / width).astype(np.int64)
         shares = np.bincount(bins, parts)
         first = int(bins[0])
@@ -76,6 +78,7 @@ def local_thickness(
     groups: Sequence[Sequence[int]],
     *,
     field_of_view: FieldOfView | None = None,
+    frame: Box | None = None,
     edges: Edges = (1.0, 1.0, 1.0),
     edge: Triple = EDGE,
     most: int = MOST,
@@ -83,9 +86,10 @@ def local_thickness(
 ) -> tuple[list[Thickness], int, int]:
     """The thickness of each group of classes of a label volume (z, y, x); how many blocks were measured, and of how many.
 
-    `edges` are those of a voxel, the smallest 1. What nobody labelled is no wall, but no sphere begins there.
+    `frame` is the box that has labels, the whole volume without one; blocks are spread over it. `edges` are those of a voxel, the
+    smallest 1. What nobody labelled is no wall, but no sphere begins there.
     """
-    whole = Box.whole((labels.shape[0], labels.shape[1], labels.shape[2]))
+    whole = Box.whole((labels.shape[0], labels.shape[1], labels.shape[2])) if frame is None else frame
     every = blocks(whole, edge)
     chosen = np.unique(np.linspace(0, len(every) - 1, min(most, len(every))).round().astype(int)).tolist()
     found = [Thickness() for _ in groups]
@@ -137,6 +141,7 @@ class _Seen:
 def thickness(scan: "Scan", result: str, *, report: Report = silent) -> dict[str, Any]:
     """The local thickness of every class of a result (and of the pore space, if several classes are porous), in physical units."""
     from lithoscope.labels.classes_file import known_classes
+    from lithoscope.labels.clean import frame_of
     from lithoscope.labels.corrections import corrected
     from lithoscope.labels.results import open_result
 
@@ -151,7 +156,7 @@ def thickness(scan: "Scan", result: str, *, report: Report = silent) -> dict[str
         edges = (APART, *edges[1:])
     with corrected(scan, found, readonly=True) as labels:
         measured, done, blocks_ = local_thickness(
-            labels, list(groups.values()), field_of_view=scan.field_of_view, edges=edges, report=report
+            labels, list(groups.values()), field_of_view=scan.field_of_view, frame=frame_of(scan, found.box), edges=edges, report=report
         )  # fmt: skip
     phases = {name: one.to_json(unit) for name, one in zip(groups, measured, strict=True)}
     return {
