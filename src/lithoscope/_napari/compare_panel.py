@@ -9,6 +9,7 @@ from qtpy.QtWidgets import (
     QHeaderView,
     QListWidget,
     QListWidgetItem,
+    QSizePolicy,
     QSpinBox,
     QTableWidget,
     QTableWidgetItem,
@@ -45,6 +46,7 @@ class ComparePanel(QWidget):
         self.truth = QComboBox()
         self.truth.setAccessibleName("What scores")
         self.truth.setToolTip("Strokes that are held back, or a result that is the truth")
+        self.truth.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.seeds = QSpinBox()
         self.seeds.setRange(1, 10)
         self.seeds.setAccessibleName("Seeds")
@@ -103,7 +105,7 @@ class ComparePanel(QWidget):
                 item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsSelectable)
                 item.setCheckState(Qt.CheckState.Unchecked if name.startswith(("unet", "dino")) else Qt.CheckState.Checked)
                 self._methods.addItem(item)
-            self._methods.setFixedHeight(min(6, len(METHODS)) * 20 + 6)
+            self._methods.setFixedHeight(len(METHODS) * max(16, self._methods.sizeHintForRow(0)) + 2 * self._methods.frameWidth() + 2)
         self._found = {}
         self._list_truths()
         self._take_up()
