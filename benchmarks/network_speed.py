@@ -8,6 +8,7 @@ on the machine counts for neither.
 """
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,11 +93,13 @@ def six_slices(quick: bool) -> Row:
     held[0, ::200] = True
     whole = Block.of(image)
     sample = Sample(image=image, core=whole.core, window=whole.window, labels=labels, held=held & (labels > 0))
-    given = ArraySamples(image, labelled=(sample,), classes=ClassTable.numbered(int(truth.max())))
+    given, every = (
+        ArraySamples(image, labelled=(one,), classes=ClassTable.numbered(int(truth.max()))) for one in (sample, replace(sample, held=None))
+    )
 
     def work() -> None:
         method = configured(segmenter("unet"), {"preset": "light", "dimensions": 2, **({"steps": 3} if quick else {})})
-        method.fit(given).predict(whole)
+        method.fit(given).finished(every).predict(whole)
 
     return bound("light UNet, six slices of 600², taught and answered, processor time", processor_seconds(work, 1), 360, "s")
 

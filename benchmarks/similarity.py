@@ -2,7 +2,9 @@
 known porosity and permeability, and self-training from five labels a class.
 
     LITHOSCOPE_SHARED_DATA=… python benchmarks/similarity.py fossils|properties|selftraining [--seeds 3] [--json results.json]
+    … fossils --tuning frozen --steps 100
 
+With `--json` what is there already is kept, and a seed is not run again: it can be stopped at any time.
 Nothing that is scored taught anything, nor said when to stop. Scores are SCAMPI's, on vectors as the network gives them.
 """
 
@@ -32,8 +34,10 @@ from lithoscope.similarity.settings import Lessons
 from lithoscope.similarity.siamese_teach import teach_siamese
 from lithoscope.similarity.teach import opened, teach
 
+Rows = dict[str, list[dict[str, float]]]
 SIDE = 64
 BACKBONE = "lithoscope-tiny"
+FITTED = {"rate": 1e-7, "steps": 1}
 WAYS = {
     "random triplets": {"mining": "random"},
     "semi-hard triplets": {"mining": "semi-hard"},
@@ -58,7 +62,15 @@ def named_f1(vectors: np.ndarray, names: np.ndarray, learnt: np.ndarray, asked: 
     return by_neighbours(vectors, names.tolist(), 1, Splits(((np.flatnonzero(learnt), np.flatnonzero(asked)),))).f1
 
 
-def told(rows: dict[str, list[dict[str, float]]], columns: list[str]) -> str:
+def noted(rows: Rows, way: str, seed: int, given: argparse.Namespace, found: dict[str, float], seconds: float = 0) -> None:
+    """Keep what was found by a seed."""
+    rows.setdefault(way, []).append({"seed": seed, **found})
+    print(f"seed {seed}, {way}: {seconds:.0f} s, {found}", flush=True)
+    if given.json:
+        given.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+def told(rows: Rows, columns: list[str]) -> str:
     lines = ["| | " + " | ".join(columns) + " |", "| --- |" + " --- |" * len(columns)]
     for name, runs in rows.items():
         cells = []
@@ -69,12 +81,12 @@ def told(rows: dict[str, list[dict[str, float]]], columns: list[str]) -> str:
     return "\n".join(lines)
 
 
-def fossils(seeds: int, steps: int) -> tuple[dict, list[str]]:
+def fossils(seeds: Sequence[int], given: argparse.Namespace, rows: Rows) -> list[str]:
     """Two genera are held out whole, and four images of each of the others."""
     items = folder_items(Path(os.environ["LITHOSCOPE_SHARED_DATA"]) / "retrieval" / "fossils", side=SIDE)
     names = np.array(items.relation.named())
-    rows: dict[str, list[dict[str, float]]] = {}
-    for seed in range(seeds):
+    ways = {"fitted, no steps": FITTED, **WAYS} if given.tuning == "frozen" else WAYS
+    for seed in seeds:
         rng = np.random.default_rng(seed)
         new = np.isin(names, rng.permutation(np.unique(names))[:2])
         test = np.zeros(len(names), bool)
@@ -93,11 +105,10 @@ def fossils(seeds: int, steps: int) -> tuple[dict, list[str]]:
                 "held-out genera, nn F1": by_neighbours(vectors[new], names[new].tolist(), 1, Splits.stratified(names[new].tolist())).f1,
             }
 
-        rows.setdefault("frozen", []).append(scored(vectors_of(BACKBONE, items)))
-        for way, given in WAYS.items():
-            lessons = Lessons.of(
-                {"steps": steps, "every": 6, "patience": 3, "seed": seed, "classes": 5, "side": SIDE, "hold": 0.2, **given}
-            )
+        noted(rows, "untaught", seed, given, scored(vectors_of(BACKBONE, items)))
+        for way, own in ways.items():
+            common = {"steps": given.steps, "every": max(6, given.steps // 10), "tuning": given.tuning, "patience": 5}
+            lessons = Lessons.of({**common, "seed": seed, "classes": 5, "side": SIDE, "hold": 0.2, **own})
             start = time.perf_counter()
             with tempfile.TemporaryDirectory() as folder:
                 taught = teach(items.some(teaching), lessons, Path(folder) / "m")
@@ -107,9 +118,8 @@ def fossils(seeds: int, steps: int) -> tuple[dict, list[str]]:
                 "frozen score": taught.scores["frozen"],
                 "taught score": taught.scores["taught"],
             }
-            rows.setdefault(way, []).append({**found, **kept})
-            print(f"seed {seed}, {way}: {time.perf_counter() - start:.0f} s, {found} {kept}", flush=True)
-    return rows, [*rows["frozen"][0], "kept"]
+            noted(rows, way, seed, given, {**found, **kept}, time.perf_counter() - start)
+    return [*(f"held-out {what}, {score}" for what in ("images", "genera") for score in ("p@n_k", "nn F1")), "kept"]
 
 
 def rock_items(folder: Path, samples: int, slices: int, seed: int) -> Items:
@@ -118,33 +128,35 @@ def rock_items(folder: Path, samples: int, slices: int, seed: int) -> Items:
     return folder_items(folder / "images", group="name:4", metadata=read_csv(table), columns=columns, side=SIDE)
 
 
-def properties(seeds: int, steps: int) -> tuple[dict, list[str]]:
-    """Forty rocks teach, twenty others are scored; a slice never finds one of its own rock."""
-    rows: dict[str, list[dict[str, float]]] = {}
-    for seed in range(seeds):
+def properties(seeds: Sequence[int], given: argparse.Namespace, rows: Rows) -> list[str]:
+    """Sixty rocks teach, forty others are scored; a slice never finds one of its own rock."""
+    steps = given.steps
+    for seed in seeds:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             items, test = rock_items(folder / "a", 60, 3, 10 + seed), rock_items(folder / "b", 40, 2, 100 + seed)
             common = {"seed": seed, "side": SIDE, "hold": 0.15}
             ways = {
-                "image only, taught by rock type": {"steps": steps, "classes": 5, **common},
+                "image only, taught by rock type": {"tuning": given.tuning, "steps": steps, "classes": 5, **common},
                 "double Siamese, trunks frozen": {
                     "method": "siamese",
                     "tuning": "frozen",
-                    "steps": 400,
+                    "steps": 200,
                     "rate": 3e-3,
                     "every": 20,
                     **common,
                 },
-                "double Siamese, LoRA": {"method": "siamese", "steps": steps, "classes": 6, **common},
+                "double Siamese": {"method": "siamese", "tuning": given.tuning, "steps": steps, "classes": 6, **common},
             }
+            if given.tuning == "frozen":
+                ways.pop("double Siamese")
             frozen = vectors_of(BACKBONE, test)
             own = vectors_of(BACKBONE, items)
-            rows.setdefault("image only, frozen", []).append({**ranking(test, cosines(frozen)), **ridge(own, items, frozen, test)})
-            for way, given in ways.items():
-                lessons, start = Lessons.of(given), time.perf_counter()
+            noted(rows, "image only, untaught", seed, given, {**ranking(test, cosines(frozen)), **ridge(own, items, frozen, test)})
+            for way, settings in ways.items():
+                lessons, start = Lessons.of(settings), time.perf_counter()
                 siamese = lessons.method == "siamese"
-                taught = (teach_siamese if siamese else teach)(items, lessons, folder / way)
+                (teach_siamese if siamese else teach)(items, lessons, folder / way)
                 vectors = vectors_of(folder / way, test)
                 if not siamese:
                     found = {**ranking(test, cosines(vectors)), **ridge(vectors_of(folder / way, items), items, vectors, test)}
@@ -155,10 +167,11 @@ def properties(seeds: int, steps: int) -> tuple[dict, list[str]]:
                     scaled, said = double.properties.scaled(test.properties), double.scaled_properties(halves)
                     found = {f"R² {c}": r_squared(scaled[:, i], said[:, i]) for i, c in enumerate(test.columns)}
                     found["within 90 %"] = float((np.abs(scaled - said) <= double.bounds).mean())
-                    found |= ranking(test, np.stack([c["rock"] for c in compared]), np.stack([c["both"] for c in compared]))
-                rows.setdefault(way, []).append(found)
-                print(f"seed {seed}, {way}: {time.perf_counter() - start:.0f} s, {found} {taught.kept}", flush=True)
-    return rows, ["R² porosity", "R² permeability", "within 90 %", "ranking by property", "ranking by both"]
+                    rock, both = (np.stack([c[name] for c in compared]) for name in ("rock", "both"))
+                    noted(rows, f"{way}, by foretold properties", seed, given, ranking(test, -apart(said)))
+                    found |= ranking(test, rock, both)
+                noted(rows, way, seed, given, found, time.perf_counter() - start)
+    return ["R² porosity", "R² permeability", "within 90 %", "ranking by property", "ranking by both"]
 
 
 def cosines(vectors: np.ndarray) -> np.ndarray:
@@ -199,12 +212,11 @@ def ranking(test: Items, scores: np.ndarray, both: np.ndarray | None = None, nea
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
-def selftraining(seeds: int, steps: int) -> tuple[dict, list[str]]:
+def selftraining(seeds: Sequence[int], given: argparse.Namespace, rows: Rows) -> list[str]:
     """Five labels of each of five types, a pool of twenty-four each, scored on eight others each."""
     import shutil
 
-    rows: dict[str, list[dict[str, float]]] = {}
-    for seed in range(seeds):
+    for seed in seeds:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             labelled, pool, test = (
@@ -212,7 +224,8 @@ def selftraining(seeds: int, steps: int) -> tuple[dict, list[str]]:
             )
             truth = dict(zip((f"pool/{n}" for n in pool.names), pool.relation.named(), strict=True))
             pool = renamed(pool)
-            lessons = Lessons.of({"steps": steps, "every": 5, "patience": 3, "seed": seed, "classes": 5, "side": SIDE, "hold": 0.2})
+            common = {"steps": given.steps, "every": 5, "patience": 3, "tuning": given.tuning}
+            lessons = Lessons.of({**common, "seed": seed, "classes": 5, "side": SIDE, "hold": 0.2})
             rules = Rules(rounds=3, patience=3, per_class=8)
             right = partial(reviewed, truth)
             for way, reviewer in (("nobody reviews", None), ("a perfect reviewer", right)):
@@ -221,17 +234,16 @@ def selftraining(seeds: int, steps: int) -> tuple[dict, list[str]]:
                     shutil.copytree(folder / "nobody reviews" / "round-1", target / "round-1")
                 state = self_train(labelled, pool, lessons, rules, target, reviewer=reviewer)
                 at = {p.item: p for p in state.accepted}
-                frozen = score_round(BACKBONE, labelled, [], pool, test)
-                rows.setdefault("frozen, before", []).append(frozen)
+                if reviewer is None:
+                    noted(rows, "untaught", seed, given, score_round(BACKBONE, labelled, [], pool, test))
                 for told_ in state.rounds:
                     accepted = [p for p in at.values() if p.round < told_["round"]]
                     found = score_round(target / told_["folder"], labelled, accepted, pool, test)
                     found["labels"] = len(labelled) + len(accepted)
                     found["right"] = float(np.mean([truth[p.item] == p.label for p in accepted])) if accepted else 1.0
-                    rows.setdefault(f"{way}, round {told_['round']}", []).append(found)
-                    print(f"seed {seed}, {way}, round {told_['round']}: {found}, held out {told_['score']:.3f}", flush=True)
+                    noted(rows, f"{way}, round {told_['round']}", seed, given, {**found, "held out": told_["score"]})
                 print(state.done, flush=True)
-    return rows, ["p@n_k", "nn F1", "labels", "right"]
+    return ["p@n_k", "nn F1", "labels", "right"]
 
 
 def reviewed(truth: dict[str, str], found: Sequence[Proposal]) -> list[bool]:
@@ -265,14 +277,16 @@ def main() -> None:
     parser.add_argument("part", choices=("fossils", "properties", "selftraining"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=24)
+    parser.add_argument("--tuning", choices=("frozen", "lora", "all"), default="lora")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     start = time.process_time()
-    rows, columns = globals()[given.part](given.seeds, given.steps)
+    rows: Rows = json.loads(given.json.read_text(encoding="utf-8")) if given.json and given.json.exists() else {}
+    done = [run["seed"] for run in next(iter(reversed(rows.values())), [])]
+    rows = {way: [run for run in runs if run["seed"] in done] for way, runs in rows.items()}
+    columns = globals()[given.part]([seed for seed in range(given.seeds) if seed not in done], given, rows)
     print(told(rows, columns))
     print(f"{time.process_time() - start:.0f} s of processor time")
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -215,7 +215,7 @@ def disk() -> dict[str, Any]:
 
 def cache() -> dict[str, Any]:
     """The folder of things that can be made again, and its size."""
-    folder = platformdirs.user_cache_path("lithoscope")
+    folder = platformdirs.user_cache_path("lithoscope", appauthor=False)
     size = 0
     for parent, _, names in os.walk(folder):
         for name in names:

@@ -121,6 +121,19 @@ def test_a_cancelled_comparison_goes_on_at_the_method_it_was_at(painted):
         compare(scan, methods=["otsu"], name="stopped", processes=False, resume=True, seeds=(3,))
 
 
+def test_what_was_done_is_kept_when_a_comparison_that_goes_on_is_ended_again(painted):
+    scan = painted[0]
+    compare(scan, methods=["otsu", "threshold"], name="long", processes=False)
+
+    def cancel(progress):
+        if progress.message.startswith("fuzzy"):
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        compare(scan, methods=["kmeans", "fuzzy", "otsu", "threshold"], name="long", processes=False, resume=True, report=cancel)
+    assert {line["name"] for line in open_comparison(scan, "long")["methods"]} == {"kmeans", "otsu", "threshold"}
+
+
 def test_seeds_are_averaged_and_leave_one_result(painted):
     scan = painted[0]
     found = compare(scan, methods=["otsu"], name="seeds", processes=False, seeds=(0, 1))["methods"][0]
@@ -293,3 +306,9 @@ def test_a_taught_method_answers_in_the_painted_classes(painted, monkeypatch):
     found = compare(painted[0], methods=["otsu", "taught:classes=3"], name="told", processes=False)["methods"]
     assert found[0]["mean_iou"] == found[1]["mean_iou"] > 0.5
     assert next(line for line in found if line["name"].startswith("taught"))["class_map"] == {}
+
+
+def test_strokes_over_values_that_are_no_numbers_put_no_bound():
+    values, labels = np.array([1.0, 2.0, 3.0, 9.0, 10.0, 11.0]), np.array([2, 2, 2, 1, 1, 1], np.uint8)
+    lost = np.insert(values, [1, 4, 4], np.nan), np.insert(labels, [1, 4, 4], [2, 1, 1])
+    assert thresholds_between(*lost) == thresholds_between(values, labels)

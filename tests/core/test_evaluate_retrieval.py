@@ -10,6 +10,7 @@ from PIL import Image
 from retrieval_data import independent, textured_folder
 
 from lithoscope.cli import run
+from lithoscope.cli.commands import command
 from lithoscope.errors import InputError
 from lithoscope.retrieval.images import images_in, labels_of
 from lithoscope.retrieval.metadata import Metadata, read_csv
@@ -163,3 +164,10 @@ def test_folders_that_cannot_be_judged_say_why(tmp_path, capsys, change, words):
     assert code == 2
     assert words in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("k", [0, -3])
+def test_fewer_places_than_one_are_refused_before_anything_is_opened(k):
+    """Also for a library whose gate picks the best of more places than were asked for."""
+    with pytest.raises(InputError, match="one or more"):
+        command("search")("no library", scan="no scan", k=k)

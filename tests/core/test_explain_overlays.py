@@ -18,6 +18,7 @@ from lithoscope.explain.palettes import coloured
 from lithoscope.explain.place import Place, place_of, plane_of
 from lithoscope.explain.sheet import Sheet, spelt
 from lithoscope.features.token_grid import Grid
+from lithoscope.volume.scan import Scan
 from lithoscope.volume.voxel import Voxel
 
 
@@ -144,6 +145,22 @@ def test_an_overlay_comes_back_from_disk_and_is_a_valid_image(scan, tmp_path):
         assert (back.outline is None) == (made.outline is None)
     with pytest.raises(TakenError):
         keeping.write(tmp_path / "pca.zarr", overlay(), scan)
+
+
+def test_a_scan_or_another_folder_is_not_replaced_by_an_overlay_even_when_asked(scan, tmp_path, capsys):
+    (tmp_path / "photos.zarr").mkdir()
+    (tmp_path / "photos.zarr" / "one.jpg").write_bytes(b"1")
+    for path in (scan.path, tmp_path / "photos.zarr"):
+        with pytest.raises(TakenError, match="is not an overlay and is not replaced"):
+            keeping.write(path, overlay(), scan, overwrite=True)
+        with pytest.raises(TakenError, match="is not replaced"), keeping.new_volume(path, scan, overlay().place, (5, 7), {}):
+            pass
+        assert run(["explain", str(scan.path), str(path), "--kind", "pca", "--overwrite"]) == 2
+        assert "is not an overlay" in capsys.readouterr().err
+    assert Scan.open(scan.path).shape == scan.shape
+    assert (tmp_path / "photos.zarr" / "one.jpg").exists()
+    path = keeping.write(tmp_path / "pca.zarr", overlay(), scan)
+    assert keeping.read_overlay(keeping.write(path, overlay(notes=("new",)), scan, overwrite=True)).notes == ("new",)
 
 
 def test_overlays_are_kept_beside_the_scan_under_a_telling_name(scan):

@@ -100,3 +100,15 @@ def test_no_table_no_check_and_a_damaged_file_say_what_to_do(scan, tmp_path):
     spot_check_place(scan, "otsu").write_text("{")
     with pytest.raises(UnreadableError, match="begin the spot check anew"):
         command("spotcheck")(str(scan.path), "otsu")
+
+
+def test_an_answer_that_is_no_known_class_is_taken_up_and_said(scan, tmp_path):
+    check = named_places.begin(scan, "otsu", 60)
+    z, y, x = check.drawn.places[0].at
+    (tmp_path / "t.csv").write_text(f"z,y,x,seen\n{z},{y},{x},22\n")
+    found = command("spotcheck")(str(scan.path), "otsu", answers=str(tmp_path / "t.csv"))
+    assert found["named"] == 1
+    assert "1 answers name class 22, which otsu does not know" in found["notes"][0]
+    (tmp_path / "t.csv").write_text(f"z,y,x,seen\n{z},{y},{x},²\n", encoding="utf-8")
+    with pytest.raises(InputError, match="the number of a class"):
+        command("spotcheck")(str(scan.path), "otsu", answers=str(tmp_path / "t.csv"))

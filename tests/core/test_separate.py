@@ -15,6 +15,7 @@ from test_clean_results import made_result
 from lithoscope.cli import run
 from lithoscope.errors import InputError
 from lithoscope.job import Cancelled
+from lithoscope.labels.companions import table_place
 from lithoscope.labels.corrections import corrected
 from lithoscope.labels.results import open_result, results
 from lithoscope.labels.separate import find_grains, separate
@@ -182,6 +183,30 @@ def test_separated_grains_are_a_result_with_a_table(scan, capsys):
     assert sum(bin["volume_fraction"] for bin in answer["sizes"]) == pytest.approx(1)
     assert run(["separate", str(scan.path), "a", "--output", "again", "--height", "3"]) == 0
     assert "contacts" in capsys.readouterr().out
+
+
+def test_a_table_is_never_of_an_older_result_of_that_name(scan, monkeypatch):
+    assert run(["separate", str(scan.path), "a", "--output", "grains"]) == 0
+    assert table_place(scan, "grains").exists()
+
+    def killed(*_, **__):
+        raise Cancelled
+
+    monkeypatch.setattr("lithoscope.measure.grains.measure_grains", killed)
+    assert run(["separate", str(scan.path), "a", "--output", "grains", "--height", "3", "--overwrite"]) == 130
+    assert not table_place(scan, "grains").exists()
+
+
+def test_files_that_are_there_are_not_written_over_unasked(scan, tmp_path, capsys):
+    (tmp_path / "mine.json").write_text("mine")
+    words = ["separate", str(scan.path), "a", "--output", "grains", "--table", str(tmp_path / "mine.csv")]
+    assert run(words) == 2
+    assert "mine.json exists already" in capsys.readouterr().err
+    assert results(scan) == ["a"]
+    assert run([*words[:-1], str(tmp_path / "mine.xlsx")]) == 2
+    assert "does not end in .csv" in capsys.readouterr().err
+    assert run([*words, "--overwrite"]) == 0
+    assert (tmp_path / "mine.csv").exists()
 
 
 def test_what_cannot_be_separated_is_said(scan):

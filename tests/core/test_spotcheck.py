@@ -9,6 +9,7 @@ from test_clean_results import made_result
 
 from lithoscope.errors import InputError
 from lithoscope.measure.spotcheck import Draw, checked, draw, draw_places, shares
+from lithoscope.volume.box import Box
 
 
 def biased(seed, shape=(40, 40, 40)):
@@ -97,7 +98,6 @@ def test_too_little_is_said():
 
 def test_places_of_a_result_are_drawn_through_its_corrections(tmp_path):
     from lithoscope.labels.corrections import corrected
-    from lithoscope.volume.box import Box
 
     scan = make_scan(tmp_path / "rock.zarr", (12, 12, 12), shard=(8, 8, 8))
     made_result(scan, np.full(scan.shape, 2, np.uint8))
@@ -106,3 +106,16 @@ def test_places_of_a_result_are_drawn_through_its_corrections(tmp_path):
     places = draw(scan, "a", 60)
     assert places.voxels == {1: 864, 2: 864}
     assert all((p.at[0] < 6) == (p.mapped == 1) for p in places.places)
+
+
+def test_the_rarest_classes_do_not_keep_a_check_without_an_estimate():
+    """One of a single voxel, and more classes than places."""
+    labels = np.random.default_rng(0).integers(2, 12, (9, 9, 9), np.uint8)
+    labels[4, 4, 4] = 1
+    for count in (2, 5, 100):
+        places = draw_places(labels, count, (9, 9, 9))
+        found = checked(places.voxels, [(p.mapped, p.mapped) for p in places.places])
+        assert found.fractions[1].value == pytest.approx(1 / 9**3)
+    every = draw_places(labels, 20_000, (9, 9, 9))
+    exact = checked(every.voxels, [(p.mapped, p.mapped) for p in every.places])
+    assert (exact.accuracy.low, exact.accuracy.high) == pytest.approx((1, 1))

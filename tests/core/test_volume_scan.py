@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 import zarr
 
+from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError, MissingError, NewerSchemaError, UnreadableError
+from lithoscope.labels.results import create, open_result
+from lithoscope.record import RunRecord
 from lithoscope.volume.convert import import_scan
 from lithoscope.volume.field_of_view import Cylinder
+from lithoscope.volume.formats.tiff import _ome_voxel
+from lithoscope.volume.ome import _voxel
 from lithoscope.volume.scan import Scan
 from lithoscope.volume.voxel import Voxel
 
@@ -101,6 +106,16 @@ def test_an_image_without_a_unit_has_no_voxel_size(tmp_path):
     assert Scan.open(foreign(tmp_path / "a.zarr", values(), unit=None)).voxel is None
 
 
+def test_axes_in_unlike_units_are_brought_to_one():
+    units = {"z": "micrometer", "y": "nanometer", "x": "nanometer"}
+    assert _voxel(("z", "y", "x"), (2.0, 500.0, 400.0), units) == Voxel((2000, 500, 400), "nm")
+    text = (
+        '<OME><Image><Pixels PhysicalSizeX="400" PhysicalSizeXUnit="nm" PhysicalSizeY="500" PhysicalSizeZ="2" PhysicalSizeZUnit="µm"/>'
+        "</Image></OME>"
+    )
+    assert _ome_voxel(text) == Voxel((2000, 500, 400), "nm")
+
+
 def test_what_is_no_scan_is_refused_with_the_way_to_import_it(tmp_path):
     with pytest.raises(MissingError, match="lithoscope import"):
         Scan.open(tmp_path / "none.zarr")
@@ -182,6 +197,34 @@ def test_the_voxel_size_is_changed_where_others_read_it(tmp_path):
     assert Scan.open(scan.path).voxel == Voxel((5, 5, 5), "nm")
     scan.set(voxel=None)
     assert Scan.open(scan.path).voxel is None
+
+
+def test_the_voxel_size_of_results_follows(tmp_path):
+    scan = ours(tmp_path)
+    with create(scan, "otsu", RunRecord("segment", "otsu", {}, {}, output="otsu"), ClassTable.numbered(2)) as writer:
+        writer.write(scan.box, np.ones(scan.shape, np.uint8))
+        writer.finish(writer.record)
+    scan.set(voxel=Voxel((3, 5, 7), "nm"))
+    ome = zarr.open_group(scan.labels_folder / "otsu", mode="r").attrs["ome"]
+    assert ome["multiscales"][0]["axes"][0]["unit"] == "nanometer"
+    assert ome["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"] == [3, 5, 7]
+    assert len(ome["image-label"]["colors"]) == 2
+    assert open_result(scan, "otsu").classes == ClassTable.numbered(2)
+
+
+@pytest.mark.parametrize("half", [0, 7, 200])
+def test_a_damaged_histogram_is_counted_again(tmp_path, half):
+    scan = ours(tmp_path)
+    wanted, place = scan.histogram.counts, scan.sidecar / "histogram.npz"
+    place.write_bytes(place.read_bytes()[:half])
+    np.testing.assert_array_equal(Scan.open(scan.path).histogram.counts, wanted)
+
+
+def test_the_folder_in_which_one_stands_is_a_scan(tmp_path, monkeypatch):
+    scan = ours(tmp_path)
+    monkeypatch.chdir(scan.path)
+    assert Scan.open(".").name == scan.name
+    assert Scan.open(".").sidecar == scan.sidecar.resolve()
 
 
 def test_dimensions_follow_slices_and_spacing(tmp_path):

@@ -95,3 +95,32 @@ def test_after_detach_it_finishes_what_it_was_given(worker: Conversation, tmp_pa
     worker.process.stdin.close()
     assert worker.process.wait(timeout=60) == 0
     assert (tmp_path / "x.zarr" / "zarr.json").exists()
+
+
+def test_after_detach_nobody_need_listen(tmp_path: Path):
+    """The window is gone and its ends of the pipes with it: neither the protocol nor a library that prints may end the job."""
+    source = tmp_path / "x.npy"
+    np.save(source, np.zeros((64, 64, 64), np.uint8))
+    loud = (
+        "import sys, warnings; from lithoscope.cli import commands, worker; plain = commands.command\n"
+        "def command(name):\n"
+        "    def run(**arguments):\n"
+        "        done = plain(name)(**arguments)\n"
+        "        print('a library talks', flush=True); print('and grumbles', file=sys.stderr, flush=True)\n"
+        "        open(arguments['scan'] + '.told', 'w').close(); return done\n"
+        "    return run\n"
+        "commands.command = command; worker.main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", loud], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    )
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
+    process.stdin.write(json.dumps({"detach": True}) + "\n")
+    process.stdin.write(json.dumps({"id": 1, "command": "import", "arguments": {"source": str(source), "scan": str(tmp_path / "x.zarr")}}))
+    process.stdout.close()
+    process.stderr.close()
+    process.stdin.close()
+    assert process.wait(timeout=120) == 0
+    assert (tmp_path / "x.zarr.told").exists()

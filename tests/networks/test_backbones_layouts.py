@@ -166,6 +166,20 @@ def test_a_missing_backbone_says_which_file_to_put_where(monkeypatch, tmp_path):
         backbones.open_backbone("dinov2-small")
 
 
+def test_a_hub_that_is_not_there_says_which_file_to_put_where(monkeypatch, tmp_path):
+    import huggingface_hub
+
+    def unreachable(*given, **more):
+        raise OSError("no route to host")
+
+    monkeypatch.setenv("LITHOSCOPE_BACKBONES", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
+    with pytest.raises(MissingError, match="could not be fetched") as caught:
+        backbones.fetch("dinov2-small")
+    assert str(tmp_path / "dinov2-small") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_named_backbone_is_found_in_the_folder_of_its_name(monkeypatch, tmp_path):
     monkeypatch.setenv("LITHOSCOPE_BACKBONES", str(tmp_path))
     dinov2(False, tmp_path / "dinov2-small")

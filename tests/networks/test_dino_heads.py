@@ -156,8 +156,10 @@ def test_lora_is_kept_as_an_adapter_and_comes_back_the_same(tmp_path):
     opened = open_backbone(tmp_path / "model")
     assert opened.sha256 != open_backbone(RANDOM).sha256
     assert Tokens(str(tmp_path / "model"), reduced=0).key() != Tokens(RANDOM, reduced=0).key()
-    network, _ = method.made_[("network",)]
+    network = method.tokens.opened.network
     assert all(torch.equal(a, b) for a, b in zip(opened.network.parameters(), network.parameters(), strict=True))
+    assert method.tokens.key() not in (again.tokens.key() + "x", Tokens(RANDOM, scale=1, reduced=64).key())
+    assert method.tokens.key() == again.tokens.key()
 
 
 def test_lora_that_does_not_improve_the_held_out_strokes_gives_the_frozen_head_and_says_so():
@@ -168,6 +170,25 @@ def test_lora_that_does_not_improve_the_held_out_strokes_gives_the_frozen_head_a
     assert "did not improve" in story["fell_back"]
     assert method.remarks() == [story["fell_back"]]
     assert method.learnt_.adapter is None
+    plain, alone = fitted(taught(perfect)), fitted(taught(perfect), tuning="lora", rank=2, unlabelled="nothing")
+    whole = Block.of(noisy(1), (0, 255))
+    assert np.array_equal(alone.predict(whole), plain.predict(whole))
+
+
+def test_lora_joined_with_filters_is_taught_by_all_strokes_once_it_is_chosen():
+    method = fitted(taught(noisy(0)), tuning="lora", rank=4)
+    story, chosen = method.learnt(), dict(method.learnt()["voxels"])
+    assert {"held_out_joined_frozen", "held_out_joined_lora"} <= set(story)
+    done = method.finished(taught(noisy(0), held=False))
+    assert sum(done.learnt()["voxels"].values()) > sum(chosen.values())
+    assert done.tokens.key() == method.tokens.key()
+    assert (done.predict(Block.of(noisy(5), (0, 255))) == TRUTH).mean() > 0.9
+
+
+def test_the_linear_head_is_fitted_and_tells_classes_apart_without_a_step():
+    given = {"preset": "published", "head": "linear"}
+    method = fitted(taught(noisy(0)), **given, steps=1)
+    assert (method.predict(Block.of(noisy(5), (0, 255))) == TRUTH).mean() > 0.85
 
 
 def test_class_weights_are_bounded():
@@ -197,7 +218,7 @@ def test_classes_that_a_crop_lacks_do_not_shift_the_others():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"head": "knn", "tuning": "lora"}, "learns from kept tokens"),
+        ({"head": "knn", "tuning": "lora", "preset": "published"}, "learns from kept tokens"),
         ({"head": "trees", "preset": "published"}, "learns from kept tokens"),
         ({"tuning": "lora", "four_bit": True}, "needs an NVIDIA GPU"),
     ],

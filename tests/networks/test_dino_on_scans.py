@@ -16,6 +16,7 @@ from lithoscope.labels.strokes import strokes
 from lithoscope.sample import CLASSES, TRUTH, simulate
 from lithoscope.segmenters import configured, segmenter
 from lithoscope.volume.box import Box
+from lithoscope.volume.voxel import Voxel
 
 GIVEN = {"backbone": RANDOM, "reduced": 8, "plane": "z", "scale": 1}
 
@@ -152,3 +153,17 @@ def test_lora_is_recorded_and_goes_to_the_next_scan(scan, tmp_path):
     again = segment([str(other.path)], model=str(tmp_path / "tuned"), output="a")
     assert again["learnt"]["tuning"] in ("lora", "frozen")
     assert set(np.unique(open_result(other, "a").array[...])) <= {0, 1, 2, 3}
+
+
+def test_slices_that_are_far_apart_are_looked_at_within_alone(tmp_path):
+    far = simulate(tmp_path / "far.zarr", shape=(12, 48, 48), seed=1, voxel=Voxel((10.0, 2.5, 2.5)))
+    paint(far, 0, 5)
+    record = segment([str(far.path)], method="dino", settings={"backbone": RANDOM, "reduced": 8}, output="a")
+    assert (record["parameters"]["dimensions"], record["parameters"]["plane"]) == (2, "z")
+
+
+def test_a_scan_smaller_than_a_window_is_answered(tmp_path):
+    small = simulate(tmp_path / "tiny.zarr", shape=(3, 40, 40), seed=1, dtype="uint16")
+    paint(small, 0, 1)
+    segment([str(small.path)], method="dino", settings={"backbone": RANDOM, "reduced": 8}, output="a")
+    assert set(np.unique(open_result(small, "a").array[...])) <= {0, 1, 2, 3}

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from test_unet import image_of, made, samples
 
 from lithoscope.job import silent
@@ -95,3 +98,12 @@ def test_few_strokes_teach_more_with_hints_than_without():
         right[way] = (method.predict(Block.of(image)) == truth)[2].mean()
     assert right["forest"] > right["nothing"] - 0.02
     assert right["forest"] > 0.8
+
+
+@given(st.integers(1, 5), st.integers(0, 99))
+def test_the_likeliest_class_is_that_of_numpy(classes, seed):
+    from lithoscope.segmenters.best import best
+
+    values = np.random.default_rng(seed).integers(0, 4, (classes, 2, 5, 6)).astype(np.float32)
+    assert np.array_equal(best(torch.from_numpy(values)), values.argmax(0) + 1)
+    assert np.array_equal(best(torch.from_numpy(values).movedim(0, 3).contiguous().movedim(3, 0)), values.argmax(0) + 1)

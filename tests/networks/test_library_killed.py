@@ -1,5 +1,6 @@
 """Indexing that is killed or cancelled goes on where it was: no row lost, none doubled; others read meanwhile."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -9,7 +10,8 @@ import pytest
 from library_data import SMALL, small_scan, textured
 
 from lithoscope.job import Cancelled
-from lithoscope.retrieval.adding import add, embed
+from lithoscope.retrieval import adding
+from lithoscope.retrieval.adding import add, embed, remove
 from lithoscope.retrieval.library import Library
 from lithoscope.retrieval.memory import Memory
 from lithoscope.retrieval.store import selected
@@ -114,3 +116,45 @@ def test_vectors_made_anew_are_cancelled_without_loss(scan, whole, tmp_path):
     embed(library, magnify=1.5)
     assert Library.open(library).recipe.magnify == 1.5
     assert ids(library) == whole
+
+
+def test_a_scan_that_changed_since_vectors_were_begun_anew_is_seen_as_it_is_now(tmp_path):
+    """What a cancelled run left of it, and of a scan that is gone, is not taken for what is there now."""
+    library = str(tmp_path / "lib")
+    for name in ("grains", "stripes"):
+        small_scan(tmp_path, name)
+    add(library, [tmp_path / "grains.zarr", tmp_path / "stripes.zarr"], **SMALL)
+
+    def report(progress):
+        if "stripes" in progress.message and progress.done % 1000 > 900:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        embed(library, magnify=1.5, report=report)
+    remove(library, ["stripes"])
+    shutil.rmtree(tmp_path / "grains.zarr")
+    shutil.rmtree(tmp_path / "grains.lithoscope", ignore_errors=True)
+    small_scan(tmp_path, "grains", textured("stripes", seed=3))
+    add(library, [tmp_path / "grains.zarr"])
+    embed(library, magnify=1.5)
+    fresh = str(tmp_path / "fresh")
+    add(fresh, [tmp_path / "grains.zarr"], **{**SMALL, "magnify": 1.5})
+    assert ids(library) == ids(fresh)
+    rows = [selected(Library.open(place).patches, None, ["id", "z_mean"]).sort_by("id")["z_mean"].to_pylist() for place in (library, fresh)]
+    assert rows[0] == rows[1]
+
+
+def test_killed_before_it_learnt_what_is_alike_it_learns_it_when_run_again(tmp_path, monkeypatch):
+    library = str(tmp_path / "lib")
+    small_scan(tmp_path, "grains")
+    add(library, [tmp_path / "grains.zarr"], **SMALL)
+
+    def killed(*_):
+        raise Cancelled
+
+    monkeypatch.setattr(adding, "refresh", killed)
+    with pytest.raises(Cancelled):
+        embed(library, magnify=1.5)
+    monkeypatch.undo()
+    embed(library, magnify=1.5)
+    assert Library.open(library).preparation.means

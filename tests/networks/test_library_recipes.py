@@ -65,7 +65,7 @@ def test_several_sizes_and_poolings_are_rows_and_columns_and_all_are_asked(tmp_p
 
 
 def test_a_small_object_is_found_by_small_patches(tmp_path):
-    """Balls of five voxels in noise: one of them finds the other three."""
+    """Balls of five voxels in noise: one of them finds the other three, and balls alone, some twice in patches that half overlap."""
     rng = np.random.default_rng(0)
     values = rng.normal(110, 10, (24, 64, 64))
     places = [(12, 12, 12), (12, 12, 44), (12, 44, 20), (12, 44, 52)]
@@ -75,6 +75,7 @@ def test_a_small_object_is_found_by_small_patches(tmp_path):
     small_scan(tmp_path, "balls", values.clip(0, 255).astype(np.uint8))
     add(str(tmp_path / "lib"), [tmp_path / "balls.zarr"], backbone=SHIPPED, patch=12, stride=4, magnify=2.0, planes=("z",))
     z, y, x = places[0]
-    hits = asked(Library.open(tmp_path / "lib"), tmp_path / "balls.zarr", Box((z - 6, y - 6, x - 6), (z + 6, y + 6, x + 6)), 3)
-    found = {place for place in places for h in hits if all(a <= p < b for a, p, b in zip(h.box.start, place, h.box.stop, strict=True))}
-    assert found == set(places[1:])
+    hits = asked(Library.open(tmp_path / "lib"), tmp_path / "balls.zarr", Box((z - 6, y - 6, x - 6), (z + 6, y + 6, x + 6)), 6)
+    held = [[p for p in places if all(a <= i < b for a, i, b in zip(h.box.start, p, h.box.stop, strict=True))] for h in hits]
+    assert all(held)
+    assert {place for places in held for place in places} == set(places[1:])

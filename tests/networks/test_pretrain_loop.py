@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from lithoscope.errors import InputError
+from lithoscope.errors import InputError, UnreadableError
 from lithoscope.features.backbones import open_backbone
 from lithoscope.features.vit import Vit, VitConfig
 from lithoscope.job import Cancelled
+from lithoscope.training.selfsupervised import checkpoint
 from lithoscope.training.selfsupervised.augment import Augmentation, blurred, degraded, toned
 from lithoscope.training.selfsupervised.crops import Crops, Pool, Source, View, cut
 from lithoscope.training.selfsupervised.dino import Dino, DinoSettings, koleo
 from lithoscope.training.selfsupervised.finish import finish
-from lithoscope.training.selfsupervised.loop import Schedule, crops_of, pretrain
+from lithoscope.training.selfsupervised.loop import Schedule, _forget, crops_of, pretrain
 from lithoscope.training.selfsupervised.mae import Mae
 from lithoscope.training.selfsupervised.sources import SIZES, plan_of
 
@@ -275,3 +276,18 @@ def test_choices_that_make_no_sense_are_refused():
         Pool([])
     with pytest.raises(InputError, match="finite"):
         Source.of(np.full((3, 4, 5), np.nan), "empty")
+
+
+def test_a_log_torn_by_a_crash_is_gone_on_with(tmp_path):
+    log = tmp_path / "log.jsonl"
+    lines = [json.dumps({"step": n, "loss": 1.0, "seconds": n + 0.5}) for n in range(4)]
+    log.write_text("\n".join([*lines[:2], '{"step": 2, "lo' + lines[2], lines[3]]) + '\n{"ste')
+    assert _forget(log, 3) == 1.5
+    assert log.read_text().splitlines() == lines[:2]
+
+
+def test_a_damaged_checkpoint_says_what_to_do(tmp_path):
+    (tmp_path / checkpoint.NAME).write_bytes(b"half of it")
+    network = torch.nn.Linear(1, 1)
+    with pytest.raises(UnreadableError, match="delete the folder"):
+        checkpoint.load(tmp_path, network, torch.optim.AdamW(network.parameters()), {})

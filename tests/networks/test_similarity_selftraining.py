@@ -10,7 +10,7 @@ from retrieval_data import textured_folder
 
 from lithoscope.cli.commands.similarity import similarity_review, similarity_train
 from lithoscope.errors import InputError, MissingError
-from lithoscope.similarity.rounds import State
+from lithoscope.similarity.rounds import NAME, State, forget
 from lithoscope.similarity.selftraining import Rules, proposals
 
 QUICK = {"backbone": "random-tiny", "side": "32", "steps": "4", "every": "4", "tuning": "all", "rate": "0.003"}
@@ -122,3 +122,13 @@ def test_it_is_not_gone_on_with_other_classes(images, tmp_path):
         run((other, given[1]), out)
     with pytest.raises(MissingError, match="holds no self-training"):
         similarity_review(str(tmp_path / "nowhere"))
+
+
+def test_beginning_anew_removes_what_self_training_made_and_nothing_else(tmp_path):
+    for made in ("round-1/similarity.json", "proposals/0000-picture.png", "proposals.json", NAME, "photos/1.png", "round-trip/2.png"):
+        (tmp_path / made).parent.mkdir(exist_ok=True)
+        (tmp_path / made).write_text("{}")
+    forget(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"photos", "round-trip"}
+    assert (tmp_path / "photos" / "1.png").exists()
+    forget(tmp_path)

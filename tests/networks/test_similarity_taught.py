@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from retrieval_data import textured_folder
 
@@ -15,6 +16,7 @@ from lithoscope.cli.commands.similarity import similarity_apply, similarity_eval
 from lithoscope.errors import InputError, MissingError, TakenError
 from lithoscope.features.backbones import open_backbone
 from lithoscope.job import Cancelled
+from lithoscope.similarity.readout import fitted
 from lithoscope.similarity.relations import Relation
 from lithoscope.similarity.rockset import rocks, write_rocks
 from lithoscope.similarity.split import held_out, leaks
@@ -69,13 +71,54 @@ def test_teaching_finds_the_like_of_what_was_held_out(folder, tmp_path):
 
 
 def test_one_that_is_no_better_is_not_kept_and_it_says_so(folder, tmp_path):
-    settings = {**QUICK, "rate": "1e-7", "steps": "4"}
-    answer = similarity_train(str(folder), output=str(tmp_path / "m"), settings=settings, device="cpu")
+    images = tmp_path / "images"
+    for name, level in (("dark", 40), ("bright", 200)):
+        (images / name).mkdir(parents=True)
+        for n in range(6):
+            Image.fromarray(np.random.default_rng(n).integers(level, level + 9, (48, 48), np.uint8)).save(images / name / f"{name}{n}.png")
+    answer = similarity_train(str(images), output=str(tmp_path / "m"), settings=QUICK, device="cpu")
+    assert answer["scores"] == {"frozen": 1.0, "taught": 1.0}
     assert answer["kept"] == "frozen"
     assert any("the frozen network is kept" in note for note in answer["notes"])
     frozen = open_backbone("random-tiny").network.state_dict()
     kept = open_backbone(tmp_path / "m").network.state_dict()
+    assert frozen.keys() == kept.keys()
     assert all(np.array_equal(frozen[name].numpy(), kept[name].numpy()) for name in frozen)
+
+
+@pytest.mark.parametrize("method", ["triplet", "contrastive"])
+def test_the_matrix_alone_is_taught_and_opens_behind_the_untaught_network(folder, tmp_path, method):
+    settings = {**QUICK, "tuning": "frozen", "method": method, "rate": "0.001"}
+    answer = similarity_train(str(folder), output=str(tmp_path / "m"), settings=settings, device="cpu")
+    assert answer["kept"] == "taught"
+    assert answer["scores"]["taught"] > answer["scores"]["frozen"]
+    before, after = open_backbone("random-tiny").network, open_backbone(tmp_path / "m").network
+    pixels = torch.rand(2, 1, 32, 32)
+    expected = before(pixels) @ after.projector.weight.T
+    torch.testing.assert_close(after(pixels), expected)
+    torch.testing.assert_close(after.layers(pixels, (-1,))[0], expected)
+    again = {**settings, "backbone": str(tmp_path / "m")}
+    similarity_train(str(folder), output=str(tmp_path / "twice"), settings=again, device="cpu")
+    assert open_backbone(tmp_path / "twice").width == 48
+
+
+def test_what_a_view_changes_is_made_small_and_what_tells_kinds_apart_stays():
+    rng = np.random.default_rng(0)
+    kinds = np.repeat([0, 1, 2], 20)
+    seen = rng.normal(0, 0.3, (60, 6))
+    seen[:, :2] += 2.0 * np.eye(3, 2)[kinds]
+    views = np.repeat(seen[:, None], 4, 1)
+    views[..., 5] += rng.normal(0, 3, (60, 4))
+    seen[:, 5] += rng.normal(0, 3, 60)
+    matrix = fitted(seen, views, Relation.of_classes([f"kind {k}" for k in kinds]))
+    length = np.linalg.norm(matrix, axis=0)
+    assert length[:2].min() > 2 * length[2:5].max(), "the directions in which kinds differ"
+    assert length[5] < 0.3 * length[2:5].min(), "the direction in which views differ"
+    marks = Relation.of_marks(60, [(i, i + 1) for i in range(59) if kinds[i] == kinds[i + 1]], [(0, 20)])
+    assert np.isfinite(fitted(seen, views, marks)).all()
+    about = seen - seen.mean(0)
+    lengths = np.linalg.norm(about, axis=1).mean(), np.linalg.norm(about @ matrix.T, axis=1).mean()
+    assert lengths[0] == pytest.approx(lengths[1], rel=1e-5)
 
 
 def test_killed_and_taken_up_it_ends_with_the_same_bytes(folder, tmp_path):
@@ -147,8 +190,6 @@ def test_properties_that_cannot_be_learnt_are_refused(folder, tmp_path, table, p
             settings=settings,
             device="cpu",
         )
-    with pytest.raises(InputError, match="leaves triplet nothing to learn"):
-        similarity_train(str(folder), output=str(tmp_path / "m"), settings={**QUICK, "tuning": "frozen"})
 
 
 def test_labels_that_leak_across_groups_are_told(folder, tmp_path):
@@ -227,3 +268,6 @@ def test_a_small_resnet_is_a_trunk_too(rockset, tmp_path):
     )
     assert open_backbone(tmp_path / "t").width == 32
     assert answer["steps"] == 2
+    given = {**QUICK, **settings, "tuning": "frozen"}
+    with pytest.raises(InputError, match="no place for a taught matrix"):
+        similarity_train(str(rockset / "images"), output=str(tmp_path / "f"), settings=given, group="name:4", device="cpu")

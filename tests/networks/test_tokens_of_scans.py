@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lithoscope.errors import InputError
+from lithoscope.errors import InputError, ResourceError
 from lithoscope.features import basis as bases
 from lithoscope.features.backbones import RANDOM, open_backbone
 from lithoscope.features.basis import Basis
@@ -189,3 +189,33 @@ def test_another_extractor_is_refused(scan):
     cache = TokenCache(scan, Tokens(backbone=RANDOM, reduced=0))
     with pytest.raises(InputError, match="holds tokens"):
         cache(Box((0, 0, 0), (1, 1, 1)), object())
+
+
+class Narrow(torch.nn.Module):
+    """A network for which the memory holds so many windows at once."""
+
+    def __init__(self, inner, most):
+        super().__init__()
+        self.inner, self.most, self.asked, self.prefix = inner, most, [], inner.prefix
+
+    def normalised(self, crops):
+        return self.inner.normalised(crops)
+
+    def layers(self, pixels, layers):
+        if len(pixels) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        self.asked.append(len(pixels))
+        return self.inner.layers(pixels, layers)
+
+
+def test_windows_that_memory_does_not_hold_together_are_seen_in_halves(network):
+    plane, grid, windows = np.random.default_rng(0).random((100, 90)).astype("f4"), Grid(8), Windows(4, 3)
+    narrow = Narrow(network, 3)
+    found = plane_tokens(narrow, plane, grid, windows=windows)
+    np.testing.assert_allclose(found, plane_tokens(network, plane, grid, windows=windows), atol=1e-5)
+    assert 1 <= max(narrow.asked) <= 3
+
+
+def test_a_window_that_fills_the_memory_is_one_line(network):
+    with pytest.raises(ResourceError, match="too little memory for one window of 32 × 32 pixels"):
+        plane_tokens(Narrow(network, 0), np.zeros((64, 64), "f4"), Grid(8), windows=Windows(4, 3))

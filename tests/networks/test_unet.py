@@ -264,3 +264,15 @@ def test_planes_that_memory_does_not_hold_together_are_answered_in_halves():
     assert sum(small.asked) == 7
     with pytest.raises(torch.OutOfMemoryError):
         assembled(tiler(Narrow(0)), image, core, (0, 0, 0))
+
+
+def test_what_chose_the_weights_teaches_too_in_the_end():
+    image = image_of((5, 40, 40))
+    method = made().fit(samples(image, held=True))
+    done = method.finished(samples(image))
+    assert sum(done.learnt()["voxels"].values()) > sum(method.learnt()["voxels"].values())
+    assert done.learnt()["steps_with_all"] == 2
+    before, after = (m.network_.state_dict() for m in (method, done))
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    alone = made().fit(samples(image))
+    assert alone.finished(samples(image)) is alone

@@ -1,6 +1,7 @@
 """The section "Clean and separate" of the Segment dock, clicked through."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from qtpy.QtCore import Qt
 
 from lithoscope._napari.segment_dock import SegmentDock
 from lithoscope.classes import Class, ClassTable
+from lithoscope.labels.companions import table_place
 from lithoscope.labels.results import create, open_result
+from lithoscope.measure.grains import save_grains
 from lithoscope.record import RunRecord
 
 
@@ -204,6 +207,11 @@ def test_grains_are_separated_with_their_table_their_plot_and_a_file(dock, opene
     grains.view.doubleClicked.emit(model.index(0, 0))
     assert opened.viewer.dims.current_step[0] == pytest.approx(grains.table.centre[largest][0], abs=1)
     grains.kind.setCurrentIndex(1)
+    place, former = table_place(opened.scan, "otsu grains"), grains.table
+    save_grains(replace(former, voxels=former.voxels + 1), place)  # as when the result is made anew under its name
+    opened.results_changed.emit()
+    qtbot.waitUntil(lambda: grains.table not in (None, former), timeout=120_000)
+    assert (grains.table.voxels == former.voxels + 1).all()
     grains.save_to(tmp_path / "sand.csv")
     qtbot.waitUntil(lambda: (tmp_path / "sand-sizes.csv").exists(), timeout=60_000)
     with (tmp_path / "sand.csv").open(newline="", encoding="utf-8") as file:

@@ -76,3 +76,10 @@ def test_a_threshold_that_is_added_is_the_chosen_one(plot):
     more = plot.with_one_more()
     plot.show_thresholds(more, ClassTable.numbered(4))
     assert plot.with_one_fewer() == (20.0, 90.0)
+
+
+def test_between_two_lines_of_one_boundary_nobody_has_decided(plot):
+    classes = ClassTable.numbered(2)
+    plot.show_thresholds((100, 120), classes)
+    shown = [bar.opts["fillBrush"].color().name() for bar in plot._bars]
+    assert shown == [classes[1].colour, plot._text.name(), classes[2].colour]

@@ -88,9 +88,9 @@ def test_measure_adds_intervals_and_a_plot_until_something_is_corrected(dock, sh
 def test_what_was_measured_of_another_scan_is_not_told_of_this_one(dock, shown, qtbot):
     measured = command("measure")(str(shown.scan.path), "otsu")
     elsewhere = {"scan": str(shown.scan.path.with_name("another.zarr")), "result": "otsu"}
-    dock._on_measured(Job(1, "measure", elsewhere, "", state="done", result=measured), "otsu")
+    dock._on_measured("otsu", Job(1, "measure", elsewhere, "", state="done", result=measured))
     assert "Sampling:" not in dock._words.text()
-    dock._on_measured(Job(1, "measure", {**elsewhere, "scan": str(shown.scan.path)}, "", state="done", result=measured), "otsu")
+    dock._on_measured("otsu", Job(1, "measure", {**elsewhere, "scan": str(shown.scan.path)}, "", state="done", result=measured))
     assert "Sampling:" in dock._words.text()
 
 

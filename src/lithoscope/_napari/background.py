@@ -74,14 +74,19 @@ class Background(QObject):
             return
         try:
             if error is None:
-                owner = getattr(then, "__self__", None)
-                if then is not None and not (isinstance(owner, QObject) and not isalive(owner)):  # a dock that was closed meanwhile
+                if then is not None and is_heard(then):
                     then(result)
                 self.done.emit(result)
             else:
                 self.failed.emit(error)
         finally:
             self._next()
+
+
+def is_heard(then: Callable[..., Any]) -> bool:
+    """Whether whoever is to be told is still there: not of a dock that was closed meanwhile."""
+    owner = getattr(getattr(then, "func", then), "__self__", None)
+    return not isinstance(owner, QObject) or bool(isalive(owner))
 
 
 def sentence(error: BaseException) -> str:

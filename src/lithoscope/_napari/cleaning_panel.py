@@ -80,6 +80,11 @@ class CleaningPanel(QWidget):
         """The steps of the next run, in order."""
         return [*self._before, self.form.step()]
 
+    def put_away(self) -> None:
+        """Show the result as it is, for good."""
+        self.preview_box.setChecked(False)
+        self.preview.deleteLater()
+
     def set_colours(self, colours: Colours) -> None:
         """Take up the theme's colours."""
         self.grains.set_colours(colours)
@@ -94,6 +99,7 @@ class CleaningPanel(QWidget):
         """Another result is on show, or its classes changed."""
         session = self._session
         on_show = session.on_show
+        self.preview.renew()
         self._before = self._before if session.shown and len(on_show.classes) else []
         self._show_classes()
         if not self._named or not session.shown:

@@ -49,6 +49,10 @@ class CleaningPreview(QObject):
         self._session.images.previewing = True  # so that no method shows the plane meanwhile
         self._soon.start()
 
+    def renew(self) -> None:
+        """The result or its corrections are other than they were: they are read anew."""
+        self._source = None
+
     def stop(self) -> None:
         """Show the result again."""
         self._wish, self._source = None, None

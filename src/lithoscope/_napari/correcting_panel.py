@@ -106,6 +106,12 @@ class CorrectingPanel(QWidget):
         session.images.changed.connect(self._fencing.start)
         self.on_scan()
 
+    def put_away(self) -> None:
+        """Paint anywhere again, and follow the cursor no more."""
+        self._session.tools.set_fence(None)
+        self._under.watch(False)
+        self._under.deleteLater()
+
     def on_scan(self) -> None:
         """Another scan: its grey values, units and classes; no fence."""
         scan = self._session.scan

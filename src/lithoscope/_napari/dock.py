@@ -3,7 +3,7 @@
 from typing import Any
 
 from napari.utils.events import Event
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
@@ -19,6 +19,7 @@ class Dock(QWidget):
     """A scrolling column: the start panel while no scan is open, else the dock's own `body`. Below it, always in sight, jobs and words."""
 
     title = ""
+    _docked = False
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
@@ -49,6 +50,7 @@ class Dock(QWidget):
         self.session.scan_changed.connect(self.on_scan)
         self.session.said.connect(self._on_said)
         self.session.viewer.events.theme.connect(self._on_theme)
+        self.session.closing.connect(self._on_closing)
         self._placed = False
 
     def finish(self) -> None:
@@ -76,6 +78,28 @@ class Dock(QWidget):
         if not self._placed:
             self._placed = True
             QTimer.singleShot(0, self._become_tab)
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 - Qt's name
+        """A dock that the person closes loses its parent, and napari forgets it: nothing of it may go on."""
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._docked = True
+            elif self._docked:
+                QTimer.singleShot(0, self._on_put_away)
+
+    def put_away(self) -> None:
+        """Take what this dock shows out of the viewer, and hear of nothing more."""
+        self.session.viewer.events.theme.disconnect(self._on_theme)
+        self.start.put_away()
+
+    def _on_put_away(self) -> None:
+        if self._docked and self.parent() is None:
+            self.put_away()
+            self.deleteLater()
+
+    def _on_closing(self) -> None:
+        self._docked = False  # all goes with the window
 
     def _become_tab(self) -> None:
         mine = self.parent()

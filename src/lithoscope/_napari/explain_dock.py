@@ -84,6 +84,10 @@ class ExplainDock(Dock):
         super().restyle()
         self.map.set_colours(self.colours)
 
+    def put_away(self) -> None:
+        super().put_away()
+        self.explaining.leave()
+
     def on_scan(self) -> None:
         super().on_scan()
         scan = self.session.scan

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lithoscope.explain.overlay import Overlay
     from lithoscope.explain.points import Map
     from lithoscope.explain.views import Views
+    from lithoscope.volume.scan import Scan
 
 REST_MS = 40
 """How long slider and settings rest before anything is worked out; the cursor is not waited for."""
@@ -127,7 +128,7 @@ class Explaining(QObject):
         self.busy.emit("looking …")
         self._work.start(partial(self._answer, wish, axis, at, check), self._on_answer)
 
-    def _answer(self, wish: Wish, axis: int, at: Triple, check: Any) -> "tuple[Wish, list[Overlay], int | None] | None":
+    def _answer(self, wish: Wish, axis: int, at: Triple, check: Any) -> "tuple[Scan, Wish, list[Overlay], int | None] | None":
         scan = self._session.scan
         if scan is None:
             return None
@@ -136,16 +137,17 @@ class Explaining(QObject):
             made = answer(wish, scan, self.views(wish) if wish.kind in NETWORK else None, axis, at, check)
         except Cancelled:
             return None
-        return wish, made, self._nearest(wish, axis, at) if self.map is not None and wish.kind in NETWORK else None
+        return scan, wish, made, self._nearest(wish, axis, at) if self.map is not None and wish.kind in NETWORK else None
 
     def _on_answer(self, found: Any) -> None:
         if found is None:
             return
-        wish, made, near = found
-        if wish != self.wish or self._session.scan is None:
+        asked, wish, made, near = found
+        scan = self._session.scan
+        if wish != self.wish or scan is None or scan is not asked:  # another scan was opened meanwhile
             return
         self.busy.emit("")
-        self.layers.show(self._session.scan, made)
+        self.layers.show(scan, made)
         self.shown.emit(made)
         if near is not None:
             self.marked.emit(near)
@@ -208,6 +210,12 @@ class Explaining(QObject):
 
     def _is_new(self, voxel: Triple) -> bool:
         return self.at != voxel
+
+    def leave(self) -> None:
+        """Answer no more, and take the layers away."""
+        self._close()
+        self.layers.clear()
+        self.layers.forget()
 
     def _close(self) -> None:
         self._number += 1

@@ -227,6 +227,11 @@ class FieldPanel(QWidget):
 
         self._work.start(warm, show)
 
+    def put_away(self) -> None:
+        """Take the outline away for good."""
+        self._dismiss()
+        self.outline.deleteLater()
+
     def _dismiss(self) -> None:
         for toggle in (self.edit_button, self.show_button):
             toggle.blockSignals(True)

@@ -19,6 +19,7 @@ from lithoscope.parameters import configured, parameters
 
 if TYPE_CHECKING:
     from lithoscope.filtering import Filter
+    from lithoscope.volume.scan import Scan
 
 SLIDER_MS = 60
 """How long slider and settings rest before the plane is filtered."""
@@ -97,7 +98,7 @@ class FilterPanel(QWidget):
         for name in self._session.images.names():
             self.image.addItem(name, name)
         self.image.setCurrentIndex(max(self.image.findData(chosen), 0))
-        if self._session.scan is None:
+        if self._session.scan is None or not self._session.images.previewing:  # another scan ends the preview
             self.live.setChecked(False)
         self._propose()
         self._on_plane()
@@ -176,12 +177,12 @@ class FilterPanel(QWidget):
             if progress.total:
                 self._told.emit(f"{progress.message}: {progress.done} of {progress.total}")
 
-        self._work.start(lambda: (plane, previewer.plane(chosen, plane.axis, plane.index, report=report)), self._on_previewed)
+        self._work.start(lambda: (scan, plane, previewer.plane(chosen, plane.axis, plane.index, report=report)), self._on_previewed)
 
-    def _on_previewed(self, found: tuple[Plane, Any]) -> None:
-        plane, values = found
-        scan, image = self._session.scan, self._session.layer("image")
-        if self.live.isChecked() and plane == self._session.plane() and scan is not None and image is not None:
+    def _on_previewed(self, found: "tuple[Scan, Plane, Any]") -> None:
+        scan, plane, values = found
+        image = self._session.layer("image")
+        if self.live.isChecked() and plane == self._session.plane() and scan is self._session.scan and image is not None:
             self._session.preview.show_grey(scan, plane, values, image.contrast_limits)
             self._check()
 

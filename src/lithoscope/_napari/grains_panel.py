@@ -26,6 +26,8 @@ class GrainsPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._name = ""
+        self._seen: tuple[Path, int] | None = None
+        """Where the table on show lies, and when it was written: another scan, or a result made anew, may have one of the same name."""
         self.table: GrainTable | None = None
         self._words = text()
         self._words.setAccessibleName("Summary of the grains")
@@ -59,24 +61,25 @@ class GrainsPanel(QWidget):
         scan, name = session.scan, session.shown
         numbered = scan is not None and bool(name) and not len(session.on_show.classes)
         if not numbered or scan is None:
-            self._name, self.table = "", None
+            self._name, self._seen, self.table = "", None, None
             self.hide()
             return
         from lithoscope.labels.companions import table_place
 
         place = table_place(scan, name)
         self.show()
-        if name == self._name and self.table is not None:
+        seen = (place, place.stat().st_mtime_ns) if place.exists() else None
+        if seen is not None and seen == self._seen and self.table is not None:
             return
-        self._name, self.table = name, None
+        self._name, self._seen, self.table = name, seen, None
         self._parts.hide()
-        self._words.setText("reading the table …" if place.exists() else ELSEWHERE)
-        if place.exists():
-            self._work.start(lambda: (name, load_grains(place)), self._show)
+        self._words.setText(ELSEWHERE if seen is None else "reading the table …")
+        if seen is not None:
+            self._work.start(lambda: (seen, load_grains(place)), self._show)
 
-    def _show(self, found: tuple[str, GrainTable]) -> None:
-        name, table = found
-        if name != self._name:
+    def _show(self, found: tuple[tuple[Path, int], GrainTable]) -> None:
+        seen, table = found
+        if seen != self._seen:
             return
         self.table = table
         about = table.summary()

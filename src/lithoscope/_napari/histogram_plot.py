@@ -184,7 +184,10 @@ class HistogramPlot(pg.PlotWidget):
         edges, heights = columns(h)
         centres = (edges[:-1] + edges[1:]) / 2
         bounds = [-np.inf, *(t + self._offset() for t in self._thresholds), np.inf]
-        colours = [QColor(c.colour) for c in self._classes][: len(bounds) - 1]
+        own = [QColor(c.colour) for c in self._classes]
+        if len(own) > 1 and len(bounds) == 2 * len(own):  # two lines a boundary: what lies between is not decided by its grey value
+            own = [colour for c in own for colour in (c, self._text)][:-1]
+        colours = own[: len(bounds) - 1]
         colours += [self._text] * (len(bounds) - 1 - len(colours))
         for (a, b), colour in zip(pairwise(bounds), colours, strict=True):
             chosen = np.flatnonzero((centres > a) & (centres <= b))

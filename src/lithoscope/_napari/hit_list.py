@@ -39,7 +39,7 @@ class HitList(QListWidget):
         for name, hits in groups.items():
             if name:
                 heading = QListWidgetItem(f"{name} · {len(hits)}")
-                heading.setFlags(Qt.ItemFlag.NoItemFlags)
+                heading.setFlags(Qt.ItemFlag.ItemIsEnabled)  # readable, not to be chosen
                 self.addItem(heading)
             for hit in hits:
                 item = QListWidgetItem()

@@ -114,7 +114,8 @@ class ImportForm(QWidget):
         if layer is None:
             return ImportWish(self._path(), None, target, size, unit, extra=self.choices.arguments())
         path = source_of(layer)
-        return ImportWish(path, None if path else layer.data, target, size, unit, replaces=layer)
+        finest = layer.data[0] if layer.multiscale else layer.data  # as an array, data of several levels are the coarsest
+        return ImportWish(path, None if path else finest, target, size, unit, replaces=layer)
 
     def _path(self) -> Path:
         return Path(self._source.text().strip()).expanduser()

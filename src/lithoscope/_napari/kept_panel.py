@@ -63,7 +63,11 @@ class KeptPanel(QWidget):
         def work() -> "Overlay | Path":
             return keeping.kept_again(scan, name)
 
-        self._reading.start(work, self.opened.emit)
+        def show(found: "Overlay | Path") -> None:
+            if self._session.scan is scan:
+                self.opened.emit(found)
+
+        self._reading.start(work, show)
 
     def _on_delete(self) -> None:
         from lithoscope.explain import keeping

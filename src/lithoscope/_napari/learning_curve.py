@@ -35,8 +35,11 @@ class Log:
             file.seek(self._at)
             whole, _, _ = file.read().rpartition(b"\n")
         for line in whole.splitlines():
-            said = json.loads(line)
-            self.losses.append(float(said["loss"]))
+            try:
+                said = json.loads(line)
+                self.losses.append(float(said["loss"]))
+            except (ValueError, KeyError, TypeError):  # torn by a crash or a full disk
+                continue
             self.rank = said.get("rank", self.rank)
         self._at += len(whole) + 1 if whole else 0
         return bool(whole)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QLineEdit, QWidget
 
+from lithoscope._napari.folder_dialog import ask_folder
 from lithoscope._napari.look import button, column, mark_bad, row, text
 
 if TYPE_CHECKING:
@@ -73,13 +74,7 @@ class LibraryRow(QWidget):
             self.chosen.emit(self.place)
 
     def _on_browse(self) -> None:
-        dialog = QFileDialog(self, "The folder of a library")
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly, True)
-        dialog.setModal(False)
-        dialog.fileSelected.connect(self._on_selected)
-        self._dialog = dialog
-        dialog.show()
+        self._dialog = ask_folder(self, "The folder of a library", self._on_selected)
 
     def _on_selected(self, path: str) -> None:
         self.place_edit.setText(path)

@@ -1,5 +1,6 @@
 """The Measure dock: how much of each phase, how sure that is, a spot check, and all methods compared."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,11 @@ class MeasureDock(Dock):
         self.plot.set_colours(self.colours.background, self.colours.text)
         self._show_plot()
 
+    def put_away(self) -> None:
+        super().put_away()
+        self.spot.stop()
+        self.live.deleteLater()
+
     def on_scan(self) -> None:
         super().on_scan()
         self._forget()
@@ -180,10 +186,10 @@ class MeasureDock(Dock):
         if scan is None or not name:
             return
         self.session.run(
-            "measure", {"scan": str(scan.path), "result": name, **self._also()}, f"measure {name}", lambda job: self._on_measured(job, name)
+            "measure", {"scan": str(scan.path), "result": name, **self._also()}, f"measure {name}", partial(self._on_measured, name)
         )
 
-    def _on_measured(self, job: Job, name: str) -> None:
+    def _on_measured(self, name: str, job: Job) -> None:
         scan = self.session.scan
         here = scan is not None and job.arguments["scan"] == str(scan.path)
         if job.state == "done" and here and name == self.session.shown:

@@ -230,9 +230,9 @@ class MethodPanel(QWidget):
                 self.taught.show_method(name, values, shows=shows)
             return
         if plane is None or not shows:
-            self._work.start(lambda: previewer.fitted(name, values), partial(self._on_fitted, name))
+            self._work.start(lambda: previewer.fitted(name, values), partial(self._on_fitted, name, previewer))
         else:
-            self._work.start(lambda: previewer.answer(name, values, plane), partial(self._on_answer, name))
+            self._work.start(lambda: previewer.answer(name, values, plane), partial(self._on_answer, name, previewer))
 
     def _free(self) -> bool:
         """Whether neither a result nor a filter's preview has the place of ours."""
@@ -242,12 +242,12 @@ class MethodPanel(QWidget):
         if REGISTRY[self.name].live:
             self._put_result_aside()
 
-    def _on_fitted(self, name: str, method: Any) -> None:
-        if name == self.name:
+    def _on_fitted(self, name: str, asked: Previewer, method: Any) -> None:
+        if name == self.name and asked is self._previewer:  # else another scan or image was chosen meanwhile
             self._show_lines(method.learnt(), method.classes_)
 
-    def _on_answer(self, name: str, answer: Answer) -> None:
-        if name != self.name:
+    def _on_answer(self, name: str, asked: Previewer, answer: Answer) -> None:
+        if name != self.name or asked is not self._previewer:
             return
         self._show_lines(answer.learnt, answer.classes)
         if self.live.isChecked() and self._session.plane() == answer.pixels.plane and self._free():

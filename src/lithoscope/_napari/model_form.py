@@ -6,6 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLineEdit, QSizePolicy, QWidget
 
 from lithoscope._napari import actions
+from lithoscope._napari.folder_dialog import ask_folder
 from lithoscope._napari.look import button, column, mark_bad, row, text
 from lithoscope._napari.more_scans import MoreScans
 from lithoscope._napari.session import Session
@@ -110,12 +111,7 @@ class ModelForm(QWidget):
         self.close_forms()
 
     def _on_other(self) -> None:
-        dialog = QFileDialog(self, "The folder of a model")
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setModal(False)
-        dialog.fileSelected.connect(self._on_chosen)
-        self._dialog = dialog
-        dialog.show()
+        self._dialog = ask_folder(self, "The folder of a model", self._on_chosen)
 
     def _on_chosen(self, folder: str) -> None:
         self.known.addItem(Path(folder).name, Path(folder))

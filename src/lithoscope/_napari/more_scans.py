@@ -5,6 +5,7 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
+from lithoscope._napari.folder_dialog import ask_folder
 from lithoscope._napari.look import button, column, mark_bad, row, small_button, text
 from lithoscope._napari.session import Session
 
@@ -72,9 +73,4 @@ class MoreScans(QWidget):
         self.changed.emit()
 
     def _on_add(self) -> None:
-        dialog = QFileDialog(self, "The .zarr folder of another scan")
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setModal(False)
-        dialog.fileSelected.connect(self.add)
-        self._dialog = dialog
-        dialog.show()
+        self._dialog = ask_folder(self, "The .zarr folder of another scan", self.add)

@@ -43,6 +43,8 @@ class ResultOnShow(QObject):
                 session.hide_preview()
                 if outdated(session.scan, found.record):
                     session.said.emit(f"{name} was made with another field of view; run it again to bring it up to date", False)
+            if not self.name:
+                session.stack.drop("result")  # the one before it
         session.results_changed.emit()
 
     def correct(self, name: str) -> None:

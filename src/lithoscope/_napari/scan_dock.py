@@ -67,6 +67,11 @@ class ScanDock(Dock):
         self.session.facts_changed.connect(self.show_facts)
         self.finish()
 
+    def put_away(self) -> None:
+        super().put_away()
+        self.field.put_away()
+        self.filter.live.setChecked(False)
+
     def on_scan(self) -> None:
         super().on_scan()
         self._more.setChecked(False)

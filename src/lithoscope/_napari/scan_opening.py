@@ -45,7 +45,7 @@ class ScanOpening(QObject):
         self._asked.add(place)
         self._turns.finish()
         session.said.emit(f"opening {place.name} …", False)
-        if session.scan is not None and session.scan.path == place:
+        if session.scan is not None and _same(session.scan.path, place):
             session.on_show.end_correcting()
             session.painting.close()  # or it would find its own lock
         session.reading.start(lambda: opened(place, patient=patient), self._on_opened)
@@ -145,3 +145,11 @@ class ScanOpening(QObject):
         session.said.emit(sentence(error), True)
         if session.scan is not None and session.painting.strokes is None:
             session.forget()  # it was to be opened anew, and is gone
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two paths, which may be written differently, are of one scan."""
+    try:
+        return one == other or one.samefile(other)
+    except OSError:  # one of them is gone
+        return False

@@ -106,6 +106,13 @@ class SegmentDock(Dock):
         self.teaching.set_colours(self.colours)
         self.training.set_colours(self.colours)
 
+    def put_away(self) -> None:
+        super().put_away()
+        self.painting_tools.put_away()
+        self.cleaning.put_away()
+        self.methods.taught.live.close()
+        self.session.hide_preview()
+
     def on_scan(self) -> None:
         super().on_scan()
         self.export_form.hide()

@@ -14,7 +14,7 @@ from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 
 from lithoscope._napari import layers as ours
 from lithoscope._napari import looking
-from lithoscope._napari.background import Background
+from lithoscope._napari.background import Background, is_heard
 from lithoscope._napari.brush_box import hide_brush_box
 from lithoscope._napari.correcting_tools import CorrectingTools
 from lithoscope._napari.images import Images
@@ -288,7 +288,7 @@ class Session(QObject):
         else:
             hint = "; what was done is kept: press Resume to go on" if job.command in ("segment", "filter") and job.done else ""
             self.said.emit(f"{job.title}: {job.message}{hint}", True)
-        if then is not None:
+        if then is not None and is_heard(then):
             then(job)
 
     @contextlib.contextmanager

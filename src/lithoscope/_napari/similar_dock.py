@@ -126,6 +126,11 @@ class SimilarDock(Dock):
             hit, self._jump = self._jump, None
             self._arrive(hit)
 
+    def put_away(self) -> None:
+        super().put_away()
+        self.marks.hide()
+        self.proposals.end()
+
     def restyle(self) -> None:
         super().restyle()
         self.teaching.set_colours(self.colours)
@@ -350,6 +355,9 @@ class SimilarDock(Dock):
             self.proposals.end()
 
     def _on_proposed(self, hit: "Hit", proposal: "Proposal | None") -> None:
+        scan = self.session.scan
+        if scan is None or scan.uuid != hit.scan:  # another one was opened while this was worked out
+            return
         self._arrive(hit)
         self.proposals.offer(hit, proposal)
 

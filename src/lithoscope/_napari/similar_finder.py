@@ -11,6 +11,7 @@ import numpy.typing as npt
 from qtpy.QtCore import QObject, Signal
 
 from lithoscope._napari.background import Background, sentence
+from lithoscope._napari.linking import link_torch
 from lithoscope.errors import LithoscopeError, MissingError
 from lithoscope.volume.box import Box
 
@@ -85,6 +86,7 @@ class Finder(QObject):
             from lithoscope.retrieval.library import Library
             from lithoscope.retrieval.memory import Memory
 
+            link_torch()
             library = Library.open(place)
             return Memory.load(library), _warm(library)
 

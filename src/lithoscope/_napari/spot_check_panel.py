@@ -1,5 +1,6 @@
 """The spot check: random voxels are shown one after the other, and a person names each by one key."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
@@ -31,6 +32,8 @@ class SpotCheckPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self.check: SpotCheck | None = None
+        self._scan: Any = None
+        """The scan that `check` is of: another may have a result of the same name."""
         self._at = 0
         self._skipped: set[int] = set()
         self._classes = ClassTable()
@@ -85,10 +88,10 @@ class SpotCheckPanel(QWidget):
         """Another result is on show."""
         scan, name = self._session.scan, self._session.shown
         if self._mark.shown:
-            if scan is not None and self.check is not None and self.check.result == name:
+            if scan is self._scan and self.check is not None and self.check.result == name:
                 return
             self.stop()
-        self.check = None
+        self.check, self._scan = None, scan
         self._classes = self._session.on_show.classes
         if scan is not None and name:
             with self._session.telling():
@@ -101,9 +104,9 @@ class SpotCheckPanel(QWidget):
             self._session.said.emit("choose a result first", True)
             return
         arguments = {"scan": str(scan.path), "result": name, "count": self.count.value(), "overwrite": True}
-        self._session.run("spotcheck", arguments, f"places of {name}", lambda job: self._on_drawn(job, name))
+        self._session.run("spotcheck", arguments, f"places of {name}", partial(self._on_drawn, name))
 
-    def _on_drawn(self, job: Job, name: str) -> None:
+    def _on_drawn(self, name: str, job: Job) -> None:
         scan = self._session.scan
         here = scan is not None and job.arguments["scan"] == str(scan.path)
         if job.state == "done" and here and name == self._session.shown:

@@ -6,6 +6,7 @@ from typing import Any
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from lithoscope._napari.actions import make_sample
+from lithoscope._napari.folder_dialog import ask_folder
 from lithoscope._napari.import_form import ImportForm, importable
 from lithoscope._napari.look import button, column, text
 from lithoscope._napari.session import Session
@@ -35,9 +36,15 @@ class StartPanel(QWidget):
         self.sample_button.clicked.connect(self._on_sample)
         self.form.closed.connect(self.form.hide)
         events = session.viewer.layers.events
-        for event in (events.inserted, events.removed, events.renamed, session.viewer.layers.selection.events.active):
+        self._heard = (events.inserted, events.removed, events.renamed, session.viewer.layers.selection.events.active)
+        for event in self._heard:
             event.connect(self._on_layers)
         self._on_layers()
+
+    def put_away(self) -> None:
+        """Hear no more of layers."""
+        for event in self._heard:
+            event.disconnect(self._on_layers)
 
     def explain(self, shown: bool) -> None:
         """Show or leave out the sentence above the buttons."""
@@ -54,12 +61,7 @@ class StartPanel(QWidget):
         self.import_button.setAccessibleName(f"Import {name}" if name else "Import a file")
 
     def _on_open(self) -> None:
-        dialog = QFileDialog(self, "Open a scan (an OME-Zarr folder)")
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setModal(False)
-        dialog.fileSelected.connect(self._on_chosen)
-        self._dialog = dialog
-        dialog.show()
+        self._dialog = ask_folder(self, "Open a scan (an OME-Zarr folder)", self._on_chosen)
 
     def _on_chosen(self, path: str) -> None:
         self._session.open(Path(path))

@@ -6,34 +6,22 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QWidget
 
 from lithoscope._napari.look import Colours
+from lithoscope._napari.step_plot import StepPlot
 
 
-class TeachCurve(pg.PlotWidget):
+class TeachCurve(StepPlot):
     """Loss (thin), held-out score (with points) and that of the untaught network (dashed), by step."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setFixedHeight(130)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setAccessibleName("How the teaching goes")
-        self.setToolTip("By step: the loss, and how well what is held out finds its like")
-        self.setMouseEnabled(x=False, y=False)
-        self.setMenuEnabled(False)
-        self.hideButtons()
-        self.getAxis("left").setWidth(34)
-        self._legend = self.addLegend(offset=(-6, 4), labelTextSize="8pt", verSpacing=-6)
+        super().__init__("How the teaching goes", "By step: the loss, and how well what is held out finds its like", parent)
         self.loss = self.plot([], [], name="loss")
         self.held = self.plot([], [], name="held out", symbol="o", symbolSize=4)
         self.before = self.plot([], [], name="untaught")
 
     def set_colours(self, colours: Colours) -> None:
         """Follow the window's theme."""
+        super().set_colours(colours)
         words, accent = QColor(colours.text), QColor(colours.accent)
-        self.setBackground(colours.background)
-        for axis in ("left", "bottom"):
-            self.getAxis(axis).setPen(pg.mkPen(words, width=1))
-            self.getAxis(axis).setTextPen(words)
-        self._legend.setLabelTextColor(words)
         faint = QColor(words)
         faint.setAlpha(120)
         self.loss.setPen(pg.mkPen(faint, width=1))
@@ -48,4 +36,4 @@ class TeachCurve(pg.PlotWidget):
         self.loss.setData(steps, loss)
         self.held.setData(curves.get("judged_at", []), held)
         self.before.setData([0, max(steps, default=1)], held[:1] * 2) if held else self.before.setData([], [])
-        self.setYRange(0, 1.35 * max([1.0, *loss]))
+        self.show_from_zero(loss)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLineEdit, QListWidget, QListWidgetItem, QWidget
 
+from lithoscope._napari.folder_dialog import ask_folder
 from lithoscope._napari.look import button, column, row, text
 from lithoscope.errors import LithoscopeError
 
@@ -158,13 +159,7 @@ class TeachSources(QWidget):
         self._fill_columns()
 
     def _on_browse(self) -> None:
-        dialog = QFileDialog(self, "A folder of images")
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly, True)
-        dialog.setModal(False)
-        dialog.fileSelected.connect(self._on_selected)
-        self._dialog = dialog
-        dialog.show()
+        self._dialog = ask_folder(self, "A folder of images", self._on_selected)
 
     def _on_selected(self, path: str) -> None:
         self.folder_edit.setText(path)

@@ -13,6 +13,7 @@ from lithoscope._napari.background import Background
 from lithoscope._napari.look import Colours, button, column, row, seconds_text, text
 from lithoscope._napari.method_panel import MethodPanel
 from lithoscope._napari.session import Session
+from lithoscope._napari.step_plot import StepPlot
 from lithoscope._napari.taught_panel import described, two_digits
 from lithoscope._napari.worker_client import Job
 from lithoscope.errors import LithoscopeError
@@ -176,34 +177,20 @@ class TrainingPanel(QWidget):
             self.resume_button.hide()
 
 
-class Curves(pg.PlotWidget):
+class Curves(StepPlot):
     """Loss (solid) and held-out IoU (dashed, with points) by step, on one axis from 0 to at least 1."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setFixedHeight(130)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setAccessibleName("Learning curves")
-        self.setToolTip("By step: the loss on the strokes that are learnt from, and the mean IoU on those that are held out")
-        self.setMouseEnabled(x=False, y=False)
-        self.setMenuEnabled(False)
-        self.hideButtons()
-        self.getPlotItem().getViewBox().setDefaultPadding(0.02)
-        self.getAxis("left").setWidth(34)
-        self.getAxis("bottom").enableAutoSIPrefix(False)
-        self._legend = self.addLegend(offset=(-6, 4), labelTextSize="8pt", verSpacing=-6)
+        tip = "By step: the loss on the strokes that are learnt from, and the mean IoU on those that are held out"
+        super().__init__("Learning curves", tip, parent)
         self.loss = self.plot([], [], name="loss")
         self.held = self.plot([], [], name="held-out IoU", symbol="o", symbolSize=4)
 
     def set_colours(self, colours: Colours) -> None:
         """Follow the window's theme."""
-        words, accent = QColor(colours.text), QColor(colours.accent)
-        self.setBackground(colours.background)
-        for axis in ("left", "bottom"):
-            self.getAxis(axis).setPen(pg.mkPen(words, width=1))
-            self.getAxis(axis).setTextPen(words)
-        self._legend.setLabelTextColor(words)
-        self.loss.setPen(pg.mkPen(words, width=1.5))
+        super().set_colours(colours)
+        accent = QColor(colours.accent)
+        self.loss.setPen(pg.mkPen(QColor(colours.text), width=1.5))
         self.held.setPen(pg.mkPen(accent, width=1.5, style=Qt.PenStyle.DashLine))
         self.held.setSymbolPen(pg.mkPen(accent))
         self.held.setSymbolBrush(pg.mkBrush(accent))
@@ -212,7 +199,7 @@ class Curves(pg.PlotWidget):
         """Draw these: `step` and `loss`, `judged_at` and `held_out_iou`."""
         self.loss.setData(curves.get("step", []), curves.get("loss", []))
         self.held.setData(curves.get("judged_at", []), curves.get("held_out_iou", []))
-        self.setYRange(0, 1.35 * max([1.0, *curves.get("loss", [])]))  # the legend lies above the curves
+        self.show_from_zero(curves.get("loss", []))
 
 
 def folder_of(job: Job) -> Path:

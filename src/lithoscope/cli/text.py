@@ -150,6 +150,7 @@ def spotcheck(answer: Json) -> str:
     lines = [f"{answer['named']} of {answer['places']} places named"]
     if answer["table"]:
         lines.append(f"the places are in {answer['table']}; write the class you see there into the column seen")
+    lines += answer["notes"]
     if answer["missing"]:
         return "\n".join([*lines, answer["missing"]])
     accuracy = answer["accuracy"]

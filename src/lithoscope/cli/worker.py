@@ -56,13 +56,21 @@ class Worker:
                 self._send({"event": "failed", "kind": "bug", "message": f"not a JSON object: {line[:80]!r}"})
                 continue
             if request.get("detach"):
-                self._detached = True
+                self._detach()
             elif request.get("cancel"):
                 self._cancelled.add(request["id"])
             else:
                 self._jobs.put(request)
         self._abandoned = not self._detached
         self._jobs.put(None)
+
+    def _detach(self) -> None:
+        """Finish what was given; nobody listens any more, and a library that prints must not fail for it."""
+        self._detached = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for place in (1, 2):
+            os.dup2(nowhere, place)
+        os.close(nowhere)
 
     def _work(self, job: dict[str, Any]) -> None:
         id = job.get("id")
@@ -96,7 +104,7 @@ class Worker:
             self._cancelled.discard(id)
 
     def _send(self, event: dict[str, Any]) -> None:
-        with self._lock, suppress(BrokenPipeError, ValueError):
+        with self._lock, suppress(OSError, ValueError):  # of a pipe that nobody reads Windows says "invalid argument"
             self._events.write(json.dumps(event) + "\n")
             self._events.flush()
 
@@ -131,7 +139,8 @@ def main() -> None:
     give_way()
     requests = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - standard input, as UTF-8 on every system
     Worker(requests, events).run()
-    events.flush()
+    with suppress(OSError, ValueError):  # nobody may be left to read it
+        events.flush()
     os._exit(0)
 
 

@@ -75,7 +75,8 @@ def compare(
         told = _part(report, number, len(entries), entry.label)
         lines.append(_line(scan, entry, protocols, f"{name} {entry.output}", run_apart if processes else run_here, told))
         scan.check_present()
-        write_json(file, _whole(about, lines, name))
+        later = [done[e.label] for e in entries[number + 1 :] if e.label in done]  # still to be taken up, should this one end here
+        write_json(file, _whole(about, [*lines, *later], name))
     found = _whole(about, lines, name)
     write_json(file, found)
     report(Progress(len(entries), len(entries), "compared"))
@@ -135,10 +136,11 @@ def _entries(methods: Sequence[str] | None, settings: Mapping[str, Mapping[str, 
 def _halo(entry: Entry) -> int:
     """How far a method looks; the strokes that are held back must be farther from all others than any method looks."""
     kind = REGISTRY.get(entry.method)
-    # What a network looks at reaches far, but hardly at its rim; what learns from no strokes cannot learn from near ones.
-    if kind is None or not kind.needs_labels or not kind.refitted:
+    if kind is None:
         return 0
-    return max(configured(REGISTRY[entry.method], entry.given).halo())
+    method = configured(kind, entry.given)
+    # What a network looks at reaches far, but hardly at its rim; what learns from no strokes cannot learn from near ones.
+    return max(method.halo()) if method.needs_labels and method.refitted else 0
 
 
 def _line(scan: Scan, entry: Entry, protocols: Sequence[Protocol], output: str, run: Runner, report: Report) -> dict[str, Any]:

@@ -25,8 +25,9 @@ def clusters_to_classes(counts: npt.NDArray[np.int64], ids: Sequence[int]) -> di
 def thresholds_between(values: npt.NDArray[np.float64], labels: npt.NDArray[np.uint8]) -> tuple[float, ...]:
     """Rising bounds between the classes in the order of their medians, each where it misplaces the smallest parts of its two.
 
-    This is what a person does who drags a line until the strokes on either side are told apart.
+    This is what a person does who drags a line until the strokes on either side are told apart. Values that are no numbers say nothing.
     """
+    values, labels = values[~np.isnan(values)], labels[~np.isnan(values)]
     groups = sorted((values[labels == id] for id in np.unique(labels) if id), key=lambda group: float(np.median(group)))
     bounds: list[float] = []
     for dark, bright in pairwise(groups):

@@ -109,8 +109,11 @@ def run_method(protocol: Protocol, entry: Entry, output: str, *, report: Report 
     with PeakMemory() as memory:
         start = time.perf_counter()
         teaching = replace(taught, painted=_teaching(taught.painted, split))
-        method, samples, notes = _prepared(protocol, entry, scan, teaching, classes)
-        method = method.fit(samples, report=report)
+        method, every, notes = _prepared(protocol, entry, scan, teaching, classes)
+        chosen_by = every if method.refitted else _choosing(every, protocol.seed)
+        method = method.fit(chosen_by, report=report)
+        if chosen_by is not every:
+            method = method.finished(every, report=report)
         mapping = _mapping(method, teaching, classes)
         fitted = time.perf_counter() - start
         inputs = {f"strokes on {scan.name}": taught.painted.digest()}
@@ -156,12 +159,14 @@ def _prepared(protocol: Protocol, entry: Entry, scan: Scan, teaching: Taught, cl
     method, reasons = resolved(scan, configured(kind, given))
     if not kind.needs_labels:
         return method, GreyValues(scan, protocol.image), notes + reasons
-    samples = StrokeSamples.of([teaching], classes, method)
-    if not kind.refitted:
-        choosing = samples.scored((0, 0, 0), protocol.seed)
-        if choosing.split is not None and not choosing.split.lacking:
-            samples = choosing
-    return method, samples, notes + reasons
+    return method, StrokeSamples.of([teaching], classes, method), notes + reasons
+
+
+def _choosing(samples: Samples, seed: int) -> Samples:
+    """The samples with some strokes held, by which a network chooses its weights; all of them where too few are painted."""
+    assert isinstance(samples, StrokeSamples)
+    held = samples.scored((0, 0, 0), seed)
+    return samples if held.split is None or held.split.lacking else held
 
 
 def _mapping(method: Segmenter, teaching: Taught, classes: ClassTable) -> dict[int, int]:

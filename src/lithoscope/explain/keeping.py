@@ -1,6 +1,7 @@
 """Overlays on disk: an OME-Zarr image at token resolution with scale and place, and tables. Kept ones lie in the scan's sidecar."""
 
 import csv
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -90,12 +91,27 @@ def keep(scan: "Scan", overlay: Overlay) -> Path:
     return write(folder(scan) / f"{name_of(overlay)}.zarr", overlay, scan, overwrite=True)
 
 
+def check_replaceable(path: Path) -> None:
+    """Refuse to replace a folder that holds anything but an overlay, such as a scan."""
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    try:
+        said = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]["lithoscope"]
+        ours = "overlay" in said or "volume" in said
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = False
+    if not ours:
+        raise TakenError(f"{path} is not an overlay and is not replaced; give another name")
+
+
 def write(path: Path, overlay: Overlay, scan: "Scan", *, overwrite: bool = False) -> Path:
     """An overlay as an OME-Zarr 0.5 image: (z, y, x), one thick, with a channel axis before it where it is colours."""
     import zarr
 
     if path.exists() and not overwrite:
         raise TakenError(f"{path} exists already; give another name, or --overwrite")
+    if path.parent != folder(scan):
+        check_replaceable(path)
     values = np.expand_dims(overlay.values, overlay.place.axis)
     if overlay.coloured:
         values = np.moveaxis(values, -1, 0)
@@ -124,6 +140,8 @@ def new_volume(path: Path, scan: "Scan", place: Place, shape: tuple[int, ...], a
     """
     import zarr
 
+    if path.parent != folder(scan):
+        check_replaceable(path)
     a, b = place.along
     whole = [scan.shape[place.axis]] * 3
     whole[a], whole[b] = shape

@@ -46,6 +46,7 @@ def tsne(vectors: Floats, *, perplexity: float = 30.0, seed: int = 0, steps: int
         gains = np.maximum(np.where(same, gains * 0.8, gains + 0.2), 0.01)
         moved = (0.5 if early else 0.8) * moved - rate * gains * slope
         at = at + moved
+    _kernels.cache_clear()
     report(Progress(steps, steps, "t-SNE"))
     made: Floats = (at - at.mean(0)).astype(np.float32)
     return made

@@ -169,13 +169,17 @@ def open_backbone(name: str | Path, *, key: str | None = None, device: str = "cp
     return Backbone(text, made.eval().requires_grad_(False).to(device), licence, digest, loaded.layout, loaded.left_out, path)
 
 
-def _tuned(folder: Path, device: str) -> Backbone:
-    """The backbone of a model that was taught with LoRA, as it was taught; its checksum is of weights and adapter."""
-    name, adapter, scale = adapters.of_model(folder)
-    found = open_backbone(Path(name) if Path(name).exists() else name)
+def with_adapter(found: Backbone, adapter: adapters.Adapter, scale: float) -> Backbone:
+    """A backbone as LoRA has taught it; its checksum is of weights and adapter, and it brings no basis."""
     digest = hashlib.sha256(f"{found.sha256}-{adapters.adapter_hash(adapter, scale)}".encode()).hexdigest()
-    network = adapters.tuned(found.network, adapter, scale).to(device)
-    return replace(found, name=folder.resolve().name, network=network, sha256=digest, folder=None)
+    return replace(found, network=adapters.tuned(found.network, adapter, scale), sha256=digest, folder=None)
+
+
+def _tuned(folder: Path, device: str) -> Backbone:
+    """The backbone of a model that was taught with LoRA, as it was taught."""
+    name, adapter, scale = adapters.of_model(folder)
+    found = with_adapter(open_backbone(Path(name) if Path(name).exists() else name, device=device), adapter, scale)
+    return replace(found, name=folder.resolve().name)
 
 
 def _double(folder: Path, device: str) -> Backbone:

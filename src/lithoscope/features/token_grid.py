@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lithoscope.features.device_memory import in_parts
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -173,13 +175,17 @@ def _windows(
     tent = torch.from_numpy(np.outer(_tent(side, look.step), _tent(side, look.step))).to(pixels.device)[..., None]
     total: torch.Tensor | None = None
     shares = torch.zeros(len(rows), len(columns), 1, device=pixels.device)
+
+    def ask(crops: "Tensor") -> "Tensor":
+        with torch.inference_mode(), torch.autocast(pixels.device.type, torch.bfloat16, enabled=pixels.device.type == "cuda"):
+            seen = network.layers(network.normalised(crops), layers)
+            tokens = torch.cat([t[:, network.prefix :] for t in seen], -1).float()
+            return tokens if project is None else project(tokens)
+
     for i in range(0, len(places), batch):
         some = places[i : i + batch]
         crops = [_reflected(pixels, (y * patch - origin[0], x * patch - origin[1]), (long, long)) for y, x in some]
-        with torch.inference_mode(), torch.autocast(pixels.device.type, torch.bfloat16, enabled=pixels.device.type == "cuda"):
-            seen = network.layers(network.normalised(torch.stack(crops)[:, None]), layers)
-            tokens = torch.cat([t[:, network.prefix :] for t in seen], -1).float()
-            tokens = tokens if project is None else project(tokens)
+        tokens = in_parts(ask, torch.stack(crops)[:, None])
         total = torch.zeros(len(rows), len(columns), tokens.shape[-1], device=pixels.device) if total is None else total
         for (y, x), one in zip(some, tokens, strict=True):
             low = (max(y, rows[0]), max(x, columns[0]))

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lithoscope.features import basis as bases
-from lithoscope.features.backbones import SHIPPED, Backbone, open_backbone
+from lithoscope.features.adapters import Adapter
+from lithoscope.features.backbones import SHIPPED, Backbone, open_backbone, with_adapter
 from lithoscope.features.base import Extractor
 from lithoscope.features.basis import Basis
 from lithoscope.features.token_grid import Grid, Windows, plane_tokens, windowed
@@ -39,7 +40,8 @@ class Tokens(Extractor):
     `backbone` is a name, a folder or a file. `scale` enlarges planes first, so that a token covers `patch / scale` voxels;
     `density` 2 lays tokens twice as close by looking again half a patch further on. `layers` are counted from 1, -1 is the
     last. `windows` is what the network sees at once. `reduced` channels are kept of each plane, in the
-    backbone's own basis or the one given; 0 keeps them all.
+    backbone's own basis or the one given; 0 keeps them all. With an `adapter` they are those of the backbone as LoRA has taught it,
+    `adapter_scale` being by how much it counts.
     """
 
     backbone: str = SHIPPED
@@ -51,12 +53,15 @@ class Tokens(Extractor):
     reduced: int = 64
     device: str = "cpu"
     basis: Basis | None = field(default=None, repr=False, compare=False)
+    adapter: Adapter | None = field(default=None, repr=False, compare=False)
+    adapter_scale: float = 1.0
 
     @cached_property
     def opened(self) -> Backbone:
         """The backbone, opened when it is first asked for."""
         path = Path(self.backbone)
-        return open_backbone(path if path.exists() else self.backbone, device=self.device)
+        found = open_backbone(path if path.exists() else self.backbone, device=self.device)
+        return found if self.adapter is None else with_adapter(found, self.adapter, self.adapter_scale)
 
     @cached_property
     def grid(self) -> Grid:

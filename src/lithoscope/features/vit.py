@@ -5,7 +5,7 @@ network modules and so imports torch as it is loaded: import it inside functions
 """
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self, cast
 
 import torch
@@ -25,7 +25,8 @@ class VitConfig:
     `image_size` is the side in pixels of the grid that learnt positions belong to. `position`: "learned" absolute places as
     published, "conv" a 3 × 3 depthwise convolution over the tokens (it knows neighbours, not places: homogeneous texture looks
     the same everywhere), "alibi" attention that fades with distance, each head at its own rate (Press et al. 2022; on planes
-    as Fuller et al. 2023), or "none". `mean` and `std` are taken off an image whose window lies at 0…1.
+    as Fuller et al. 2023), or "none". `mean` and `std` are taken off an image whose window lies at 0…1. `projected`: a matrix
+    comes after all layers, as taught similarity has one.
     """
 
     hidden: int = 192
@@ -41,6 +42,7 @@ class VitConfig:
     qkv_bias: bool = True
     epsilon: float = 1e-6
     antialias: bool = False
+    projected: bool = False
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
 
@@ -217,6 +219,7 @@ class Vit(nn.Module):
         self.embeddings = Embeddings(config)
         self.encoder = _Encoder(config)
         self.layernorm = nn.LayerNorm(config.hidden, eps=config.epsilon)
+        self.projector: nn.Module = nn.Linear(config.hidden, config.hidden, bias=False) if config.projected else nn.Identity()
 
     @classmethod
     def random(cls, config: VitConfig, seed: int = 0) -> Self:
@@ -265,7 +268,13 @@ class Vit(nn.Module):
             rate = drop_path * i / last
             kept = torch.empty(len(x), 1, 1, dtype=x.dtype, device=x.device).bernoulli_(1 - rate) / (1 - rate) if rate else None
             x = layer(x, kept, far)
-        return self.layernorm(x)  # type: ignore[no-any-return]
+        return self.projector(self.layernorm(x))  # type: ignore[no-any-return]
+
+    def with_projector(self, matrix: Tensor) -> "Vit":
+        """A copy with this matrix (hidden, hidden) after all layers, in place of one that it may have."""
+        made = Vit(replace(self.config, projected=True))
+        made.load_state_dict({**self.state_dict(), "projector.weight": matrix.detach().to(self.layernorm.weight)})
+        return made.to(self.layernorm.weight.device).eval().requires_grad_(False)
 
     def layers(self, pixels: Tensor, wanted: tuple[int, ...], *, norm: bool = True) -> list[Tensor]:
         """All tokens after each of the wanted layers (1 is the first, 0 the embedding, negative ones count from the last)."""
@@ -279,7 +288,9 @@ class Vit(nn.Module):
             x = layer(x, None, far)
             if i in numbers:
                 found[i] = x
-        return [self.layernorm(found[n]) if norm else found[n] for n in numbers]
+        if not norm:
+            return [found[n] for n in numbers]
+        return [self.projector(self.layernorm(found[n])) if n == depth else self.layernorm(found[n]) for n in numbers]
 
     def attention(self, pixels: Tensor, block: int = -1) -> Tensor:
         """Attention (batch, heads, tokens, tokens) of one layer, counted as in `layers`."""

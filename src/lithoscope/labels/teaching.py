@@ -46,6 +46,8 @@ def teach(
             scores = {"held_out": score(method, holding)}
     if method.refitted or "mean_iou" not in scores.get("held_out", {}):
         method = method.fit(samples, report=report)
+    else:
+        method = method.finished(samples, report=report)
     counts: Counter[int] = Counter()
     for one in taught:
         counts.update(one.painted.labels.tolist())

@@ -24,9 +24,9 @@ class Connected:
     components: int = 0
     largest: int = 0
     touching: int = 0
-    """Voxels of components that touch any face of the volume."""
+    """Voxels of components that touch any face of the frame."""
     across: dict[str, int] = field(default_factory=lambda: {"z": 0, "y": 0, "x": 0})
-    """Voxels of components that reach from one face of the volume to the opposite one, by axis."""
+    """Voxels of components that reach from one face of the frame to the opposite one, by axis."""
 
     def add(self, sizes: npt.NDArray[np.int64], faces: npt.NDArray[np.uint8]) -> None:
         """Count whole components: their sizes, and the low and high faces along z, y and x that they touch, as bits."""
@@ -59,12 +59,15 @@ def connected(
     groups: Sequence[Sequence[int]],
     *,
     field_of_view: FieldOfView | None = None,
+    frame: Box | None = None,
     edge: Triple = EDGE,
+    flat: bool = False,
     report: Report = silent,
 ) -> list[Connected]:
     """The components, by faces of voxels, of each group of classes of a label volume (z, y, x) within the field of view.
 
-    No class is in two groups; voxels of one group are connected whichever of its classes they are.
+    No class is in two groups; voxels of one group are connected whichever of its classes they are. The `frame`, the whole volume
+    without one, is what they reach the faces of. `flat` connects nothing along z, and nothing then reaches its faces.
     """
     from lithoscope.labels.cleaning.components import Components
 
@@ -75,7 +78,8 @@ def connected(
     source = InView(labels, field_of_view)
     found = [Connected() for _ in groups]
     message = "following connected voxels"
-    every = Components(source, Box.whole(shape), edge, lambda block: table[block], report=_half(report, 0), message=message)
+    box = Box.whole(shape) if frame is None else frame
+    every = Components(source, box, edge, lambda block: table[block], flat=flat, report=_half(report, 0), message=message)
     told = _half(report, 1)
     for part in every:
         told(Progress(part.index, len(every.boxes), message))

@@ -65,20 +65,22 @@ def variance_of_mean(correlation: npt.NDArray[np.float64], size: int) -> float:
 
 
 def two_point(
-    labels: Array3D, classes: ClassTable, *, field_of_view: FieldOfView | None = None, report: Report = silent
+    labels: Array3D, classes: ClassTable, *, field_of_view: FieldOfView | None = None, frame: Box | None = None, report: Report = silent
 ) -> list[Correlation | None]:
     """The correlation of each class of the table, None for one that is (nearly) nowhere or everywhere in the columns.
 
-    Pairs with a voxel outside the field of view, or of no class, are not counted.
+    Columns are spread over the `frame`, the box that has labels; without one over the volume. Pairs with a voxel outside the field of
+    view, or of no class, are not counted.
     """
     from scipy.fft import irfft, next_fast_len, rfft
 
-    shape = (labels.shape[0], labels.shape[1], labels.shape[2])
+    whole = Box.whole((labels.shape[0], labels.shape[1], labels.shape[2])) if frame is None else frame
+    shape = whole.shape
     ids = classes.ids
     both = [np.zeros((len(ids), max(1, min(n, LONGEST) // 2))) for n in shape]
     pairs = [np.zeros(b.shape[1]) for b in both]
     found, known = np.zeros(len(ids)), 0
-    todo = [(axis, box) for axis in range(3) for box in columns(shape, axis)]
+    todo = [(axis, box.shift(whole.start)) for axis in range(3) for box in columns(shape, axis)]
     for done, (axis, box) in enumerate(todo):
         report(Progress(done, len(todo), "measuring correlation"))
         block = np.asarray(labels[box.slices])

@@ -1,9 +1,9 @@
 """Numbered grains measured: volume, equivalent diameter, surface, sphericity, contacts, and how the sizes are distributed."""
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from lithoscope.errors import InputError, UnreadableError
 from lithoscope.job import Progress, Report, silent
+from lithoscope.labels.atomic import write_whole
+from lithoscope.measure.surface import DIRECTIONS, direction_weights
 from lithoscope.volume.blocks import Array3D, blocks
 from lithoscope.volume.box import Box, Triple
 from lithoscope.volume.store import storage_errors, write_json
@@ -24,7 +26,6 @@ Numbers = npt.NDArray[np.int64]
 
 BINS = 24
 """Bins of the size distribution, of equal width in the logarithm of the diameter."""
-_DIRECTIONS: list[Triple] = [(z, y, x) for z, y, x in product((-1, 0, 1), repeat=3) if (z, y, x) > (0, 0, 0)]
 _RAYS = 20_000
 _LENGTHS = (("volume", "3"), ("equivalent_diameter", ""), ("surface", "2"))
 
@@ -100,14 +101,20 @@ class GrainTable:
 
 def measure_grains(
     numbers: Array3D, count: int, frame: Box, edge: Triple, *, size: tuple[float, float, float] | None = None, unit: str = "voxel",
-    outside: Any = None, report: Report = silent,
+    outside: Any = None, flat: bool = False, report: Report = silent,
 ) -> GrainTable:  # fmt: skip
-    """Measure grains 1 … count of a volume (z, y, x), a block at a time; `outside(box)` marks what lies beyond the field of view."""
+    """Measure grains 1 … count of a volume (z, y, x), a block at a time; `outside(box)` marks what lies beyond the field of view.
+
+    With `flat`, as in a frame of one slice, slices are not connected: grains of two of them do not touch, and the first and the last
+    one cut none. Diameters are then those of circles of the same area, surfaces those of the outlines alone, and sphericity is the
+    circle's outline over theirs.
+    """
+    flat = flat or frame.shape[0] == 1
     spacing = (1.0, 1.0, 1.0) if size is None else size
     voxels = np.zeros(count + 1, np.int64)
     sums = np.zeros((3, count + 1))
     cuts = np.zeros(count + 1, np.bool_)
-    crossings = np.zeros((len(_DIRECTIONS), count + 1), np.int64)
+    crossings = np.zeros((len(DIRECTIONS), count + 1), np.int64)
     found: list[Numbers] = []
     todo = blocks(frame, edge)
     for done, box in enumerate(todo):
@@ -119,10 +126,12 @@ def measure_grains(
         voxels += np.bincount(core.reshape(-1), minlength=count + 1)
         for axis, along in enumerate(np.ogrid[box.slices]):
             sums[axis] += np.bincount(core.reshape(-1), np.broadcast_to(along, core.shape).reshape(-1), count + 1)
-        cuts[_at_frame(core, box, frame)] = True
+        cuts[_at_frame(core, box, frame, flat)] = True
         if outside is not None and (beyond := outside(grown)) is not None:
-            cuts[np.unique(block[_beside(beyond)])] = True
-        for number, direction in enumerate(_DIRECTIONS):
+            cuts[np.unique(block[_beside(beyond, flat)])] = True
+        for number, direction in enumerate(DIRECTIONS):
+            if flat and direction[0]:
+                continue
             a, b = _neighbours(block, at, direction)
             differs = a != b
             first, second = a[differs], b[differs]
@@ -137,10 +146,11 @@ def measure_grains(
     pairs = np.stack([touching // (count + 1), touching % (count + 1)])
     contacts = np.bincount(pairs.reshape(-1), minlength=count + 1)
     volume = voxels * np.float64(np.prod(spacing))
-    surface = _surface(crossings, spacing)
+    surface = _outline(crossings, spacing) if flat else _surface(crossings, spacing)
     kept = slice(1, None)
-    diameter = np.asarray(np.cbrt(6 * volume / np.pi), np.float64)
-    sphericity = np.pi * diameter[kept] ** 2 / np.maximum(surface[kept], 1e-300)
+    diameter = np.asarray(np.sqrt(4 * volume / spacing[0] / np.pi) if flat else np.cbrt(6 * volume / np.pi), np.float64)
+    ideal = np.pi * diameter[kept] * spacing[0] if flat else np.pi * diameter[kept] ** 2
+    sphericity = ideal / np.maximum(surface[kept], 1e-300)
     centre = (sums / np.maximum(voxels, 1))[:, kept].T
     return GrainTable(
         unit, voxels[kept], volume[kept], diameter[kept], surface[kept], sphericity, contacts[kept].astype(np.int64), cuts[kept], centre
@@ -157,19 +167,19 @@ def _neighbours(block: Numbers, core: Box, direction: Triple) -> tuple[Numbers, 
     return block[tuple(first)], block[tuple(second)]
 
 
-def _at_frame(core: Numbers, box: Box, frame: Box) -> Numbers:
+def _at_frame(core: Numbers, box: Box, frame: Box, flat: bool) -> Numbers:
     found = [np.zeros(1, np.int64)]
-    for axis in range(3):
+    for axis in range(int(flat), 3):
         for side, (a, b) in enumerate(((box.start, frame.start), (box.stop, frame.stop))):
             if a[axis] == b[axis] and frame.shape[axis] > 1:
                 found.append(np.unique(np.take(core, -side, axis)))
     return np.unique(np.concatenate(found))
 
 
-def _beside(outside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _beside(outside: npt.NDArray[np.bool_], flat: bool) -> npt.NDArray[np.bool_]:
     """The voxels (z, y, x) that share a face with one outside."""
     beside = np.zeros(outside.shape, np.bool_)
-    for axis in range(3):
+    for axis in range(int(flat), 3):
         low = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))
         high = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
         beside[low] |= outside[high]
@@ -183,7 +193,7 @@ def _surface(crossings: Numbers, spacing: tuple[float, float, float]) -> Floats:
     A line of direction k stands for an area of voxel volume / length of its step, and a convex body of surface S is crossed by
     lines through an area of S / 4, twice each.
     """
-    steps = np.array(_DIRECTIONS) * np.array(spacing)
+    steps = np.array(DIRECTIONS) * np.array(spacing)
     lengths = np.linalg.norm(steps, axis=1)
     units = steps / lengths[:, None]
     height = (np.arange(_RAYS) + 0.5) / _RAYS
@@ -194,6 +204,13 @@ def _surface(crossings: Numbers, spacing: tuple[float, float, float]) -> Floats:
     weights = np.bincount(nearest, minlength=len(units)) / _RAYS
     areas = float(np.prod(spacing)) / lengths
     surface: Floats = 2 * (weights * areas) @ crossings
+    return surface
+
+
+def _outline(crossings: Numbers, spacing: tuple[float, float, float]) -> Floats:
+    """The same in a slice: outlines times its thickness, from how often lines in its four directions cross them."""
+    lengths = np.linalg.norm(np.array(DIRECTIONS) * np.array(spacing), axis=1)
+    surface: Floats = np.pi / 2 * (direction_weights(spacing, flat=True) * float(np.prod(spacing)) / lengths) @ crossings
     return surface
 
 
@@ -219,16 +236,21 @@ def grains_of(scan: "Scan", result: str, *, report: Report = silent) -> GrainTab
         size=None if scan.voxel is None else scan.voxel.size,
         unit="voxel" if scan.voxel is None else scan.voxel.symbol,
         outside=outside,
+        flat=scan.separate_slices,
         report=report,
     )
 
 
+def grain_files(target: Path) -> tuple[Path, Path, Path]:
+    """The table, the sizes and the JSON that `save_grains` writes for a target."""
+    return target.with_suffix(".csv"), target.with_name(f"{target.stem}-sizes.csv"), target.with_suffix(".json")
+
+
 def save_grains(table: GrainTable, target: Path) -> list[Path]:
     """Write `grains.csv`, `grains-sizes.csv` and `grains.json` beside one another, after the name of `target`; gives their paths."""
-    plain, sizes = target.with_suffix(".csv"), target.with_name(f"{target.stem}-sizes.csv")
+    plain, sizes, about = grain_files(target)
     _write_csv(plain, list(table.rows()))
     _write_csv(sizes, table.distribution())
-    about = target.with_suffix(".json")
     write_json(about, {"summary": table.summary(), "sizes": table.distribution(), "grains": list(table.rows())})
     return [plain, sizes, about]
 
@@ -256,7 +278,8 @@ def load_grains(table: Path) -> GrainTable:
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        held = io.StringIO(newline="")
+        writer = csv.DictWriter(held, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(path, held.getvalue().encode())

@@ -126,6 +126,20 @@ def write_table(check: SpotCheck, out: Path) -> None:
             table.writerow([*place.at, check.seen.get(number, "")])
 
 
+def unknown_classes(scan: "Scan", check: SpotCheck) -> str:
+    """What to say of answers that are no class of the result or of the scan, such as slips of the pen; "" without any."""
+    from lithoscope.labels.classes_file import known_classes
+    from lithoscope.labels.results import open_result
+
+    known = known_classes(scan, open_result(scan, check.result).classes)
+    strange = sorted({id for id in check.seen.values() if id not in known})
+    if not strange:
+        return ""
+    places = sum(id in strange for id in check.seen.values())
+    said = f"{places} answers name class {', '.join(map(str, strange))}, which {check.result} does not know ({known.summary()})"
+    return f"{said}; mend them in the table and take it up again, if they are slips"
+
+
 def read_table(check: SpotCheck, table: Path) -> SpotCheck:
     """The spot check with the answers of a table that was filled in.
 
@@ -145,7 +159,7 @@ def read_table(check: SpotCheck, table: Path) -> SpotCheck:
                 raise InputError(f"{where} is of voxel {at}, which was not drawn; fill in the table of this spot check")
             answer = (row.get("seen") or "").strip()
             if answer:
-                if not answer.isdigit() or not 1 <= int(answer) <= 254:
+                if not answer.isdecimal() or not 1 <= int(answer) <= 254:
                     raise InputError(f"{where} says {answer!r}; write the number of a class, or nothing")
                 seen[numbers[at]] = int(answer)
     return replace(check, seen=check.seen | seen)

@@ -199,6 +199,7 @@ def measure(
     `thickness`, how thick the phases are.
     """
     from lithoscope.labels.classes_file import known_classes
+    from lithoscope.labels.clean import frame_of
     from lithoscope.labels.corrections import corrected
     from lithoscope.labels.results import older_than_view, open_result
     from lithoscope.measure import structure as structures
@@ -209,7 +210,8 @@ def measure(
     old = older_than_view(scan, found)
     with corrected(scan, found, readonly=True) as labels, opened_truth(scan, truth, value_map, report) as real:
         counts = count_phases(labels, classes, field_of_view=view, edge=scan.shard, report=report)
-        known = two_point(labels, classes, field_of_view=view, report=report)
+        frame = frame_of(scan, found.box) if counts.totals.any() else None
+        known = two_point(labels, classes, field_of_view=view, frame=frame, report=report)
         agreed, notes = None, [OLDER.format(result=result)] if old else []
         if real is not None:
             flat = scan.dimensions()[0] == 2

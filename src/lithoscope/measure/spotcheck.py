@@ -87,12 +87,15 @@ def draw_places(
 
 
 def shares(voxels: Sequence[int], count: int) -> list[int]:
-    """How many places each class gets: by its voxels, at least `FEWEST` or an equal part of too few, never more than it has."""
+    """How many places each class gets: by its voxels, at least `FEWEST` or an equal part of too few, never more than it has.
+
+    Two at least, where it has them: with fewer there would be no estimate, whatever is named.
+    """
     least = min(FEWEST, count // len(voxels))
     wanted = [max(least, round(count * n / sum(voxels))) for n in voxels]
     while sum(wanted) > max(count, least * len(voxels)):
         wanted[int(np.argmax(wanted))] -= 1
-    return [max(1, min(w, n)) for w, n in zip(wanted, voxels, strict=True)]
+    return [min(max(2, w), n) for w, n in zip(wanted, voxels, strict=True)]
 
 
 def _distinct(rng: np.random.Generator, total: int, count: int) -> npt.NDArray[np.int64]:
@@ -146,13 +149,13 @@ class Checked:
 def checked(voxels: Mapping[int, int], named: Sequence[tuple[int, int]]) -> Checked:
     """The estimates from what was named so far: pairs (class in the result, class that a person saw), and the voxels of each class.
 
-    A class of whose places fewer than two were named leaves its part of the volume unknown, and is refused. Where all places of a
-    class were named alike, one more of each class is counted half, so that no interval shrinks to nothing.
+    A class of whose places fewer than two were named leaves its part of the volume unknown, and is refused, unless that is all of it.
+    Where all places of a class were named alike, one more of each class is counted half, so that no interval shrinks to nothing.
     """
     total = sum(voxels.values())
     strata = [id for id, n in voxels.items() if n]
     counts = {id: [true for mapped, true in named if mapped == id] for id in strata}
-    bare = [id for id in strata if len(counts[id]) < 2]
+    bare = [id for id in strata if len(counts[id]) < min(2, voxels[id])]
     if bare:
         raise InputError(f"name at least two places of class {', '.join(map(str, bare))}; there is no estimate before")
     ids = sorted({*strata, *(true for _, true in named)})
@@ -161,20 +164,25 @@ def checked(voxels: Mapping[int, int], named: Sequence[tuple[int, int]]) -> Chec
     for id in strata:
         share, right, n = voxels[id] / total, counts[id].count(id) / len(counts[id]), len(counts[id])
         accuracy += share * right
-        accuracy_variance += share**2 * _variance(right, n)
+        accuracy_variance += share**2 * _variance(right, n, voxels[id])
     for id in ids:
         value = variance = 0.0
         for stratum in strata:
             share, n = voxels[stratum] / total, len(counts[stratum])
             part = counts[stratum].count(id) / n
             value += share * part
-            variance += share**2 * _variance(part, n)
+            variance += share**2 * _variance(part, n, voxels[stratum])
         fractions[id] = Estimate.of(value, variance)
     return Checked(Estimate.of(accuracy, accuracy_variance), fractions, {id: n / total for id, n in voxels.items()}, len(named))
 
 
-def _variance(part: float, n: int) -> float:
-    """The variance of a part seen in `n` places; a part of 0 or 1 is moved in by half a place, for its variance alone."""
+def _variance(part: float, n: int, voxels: int) -> float:
+    """The variance of a part seen in `n` places; a part of 0 or 1 is moved in by half a place, for its variance alone.
+
+    Where every one of the `voxels` was named nothing is left to chance.
+    """
+    if n >= voxels:
+        return 0.0
     moved = min(max(part, 0.5 / (n + 1)), 1 - 0.5 / (n + 1))
     return moved * (1 - moved) / (n - 1)
 

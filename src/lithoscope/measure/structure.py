@@ -12,8 +12,13 @@ if TYPE_CHECKING:
 
 
 def structure(scan: "Scan", result: str, *, report: Report = silent) -> dict[str, Any]:
-    """Connected fraction and percolation of every class (and of the pore space: all classes with porosity), and surface areas."""
+    """Connected fraction and percolation of every class (and of the pore space: all classes with porosity), and surface areas.
+
+    Faces are those of what has labels: of the box that the result is of, cut at a field of view that is a box. Separate slices are
+    each looked at by themselves.
+    """
     from lithoscope.labels.classes_file import known_classes
+    from lithoscope.labels.clean import frame_of
     from lithoscope.labels.corrections import corrected
     from lithoscope.labels.results import open_result
 
@@ -22,13 +27,14 @@ def structure(scan: "Scan", result: str, *, report: Report = silent) -> dict[str
     porous = [c.id for c in classes if c.porosity > 0]
     answer: dict[str, Any] = {}
     view, steps = scan.field_of_view, 3 if len(porous) > 1 else 2
+    frame, flat = frame_of(scan, found.box), scan.separate_slices
     with corrected(scan, found, readonly=True) as labels:
-        joined = connected(labels, [[id] for id in classes.ids], field_of_view=view, report=_part(report, 0, steps))
+        joined = connected(labels, [[id] for id in classes.ids], field_of_view=view, frame=frame, flat=flat, report=_part(report, 0, steps))
         answer |= {str(id): one.to_json() for id, one in zip(classes.ids, joined, strict=True) if one.voxels}
         if len(porous) > 1:
-            pores = connected(labels, [porous], field_of_view=view, report=_part(report, 1, steps))[0]
+            pores = connected(labels, [porous], field_of_view=view, frame=frame, flat=flat, report=_part(report, 1, steps))[0]
             answer["pore_space"] = pores.to_json()
-        crossed, pairs = crossings(labels, classes, field_of_view=view, report=_part(report, steps - 1, steps))
+        crossed, pairs = crossings(labels, classes, field_of_view=view, flat=flat, report=_part(report, steps - 1, steps))
     return {"connected": answer, "neighbours": "voxels that share a face", "surface": surfaces(crossed, pairs, classes, scan.voxel)}
 
 

@@ -76,6 +76,7 @@ def local_thickness(
     groups: Sequence[Sequence[int]],
     *,
     field_of_view: FieldOfView | None = None,
+    frame: Box | None = None,
     edges: Edges = (1.0, 1.0, 1.0),
     edge: Triple = EDGE,
     most: int = MOST,
@@ -83,9 +84,10 @@ def local_thickness(
 ) -> tuple[list[Thickness], int, int]:
     """The thickness of each group of classes of a label volume (z, y, x); how many blocks were measured, and of how many.
 
-    `edges` are those of a voxel, the smallest 1. What nobody labelled is no wall, but no sphere begins there.
+    `frame` is the box that has labels, the whole volume without one; blocks are spread over it. `edges` are those of a voxel, the
+    smallest 1. What nobody labelled is no wall, but no sphere begins there.
     """
-    whole = Box.whole((labels.shape[0], labels.shape[1], labels.shape[2]))
+    whole = Box.whole((labels.shape[0], labels.shape[1], labels.shape[2])) if frame is None else frame
     every = blocks(whole, edge)
     chosen = np.unique(np.linspace(0, len(every) - 1, min(most, len(every))).round().astype(int)).tolist()
     found = [Thickness() for _ in groups]
@@ -137,6 +139,7 @@ class _Seen:
 def thickness(scan: "Scan", result: str, *, report: Report = silent) -> dict[str, Any]:
     """The local thickness of every class of a result (and of the pore space, if several classes are porous), in physical units."""
     from lithoscope.labels.classes_file import known_classes
+    from lithoscope.labels.clean import frame_of
     from lithoscope.labels.corrections import corrected
     from lithoscope.labels.results import open_result
 
@@ -151,7 +154,7 @@ def thickness(scan: "Scan", result: str, *, report: Report = silent) -> dict[str
         edges = (APART, *edges[1:])
     with corrected(scan, found, readonly=True) as labels:
         measured, done, blocks_ = local_thickness(
-            labels, list(groups.values()), field_of_view=scan.field_of_view, edges=edges, report=report
+            labels, list(groups.values()), field_of_view=scan.field_of_view, frame=frame_of(scan, found.box), edges=edges, report=report
         )  # fmt: skip
     phases = {name: one.to_json(unit) for name, one in zip(groups, measured, strict=True)}
     return {

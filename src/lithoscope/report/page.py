@@ -52,8 +52,8 @@ def report_page(
     and the best of them is measured if no result is named."""
     if out.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{out.name} does not end in .html; name the page so")
-    if out.exists() and not overwrite:
-        raise TakenError(f"{out} exists already; give another name, or --overwrite")
+    if not overwrite and (taken := [file for file in (out, out.with_suffix(".json")) if file.exists()]):
+        raise TakenError(f"{taken[0]} exists already; give another name, or --overwrite")
     compared = None if comparison is None else open_comparison(scan, comparison)
     there = results(scan)
     ran = [] if compared is None else [m for m in compared["methods"] if m.get("result") in there]

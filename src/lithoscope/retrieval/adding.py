@@ -233,9 +233,12 @@ def embed(uri: str, *, backbone: str | None = None, device: str = "cpu", report:
         if recipe.key != library.recipe.key:
             old = library.table_name
             table = library.tables.create(table_of(recipe), store.patch_schema(dict.fromkeys(recipe.columns, recipe.width), library.kinds))
+            library.widen_table(table, library.kinds)  # it may be half made, before there were all these columns
             embedder = Embedder(recipe, found, device)
             counts = []
             for number, (source, held) in enumerate(zip(sources, scans, strict=True)):
+                if source.content_hash != held.content_hash:
+                    table.delete(f"scan = {quoted(source.uuid)}")  # a half made table may hold it as it was
                 values = _values(library, held)
                 counts.append(sum(fill(table, embedder, source, values, report, (number, len(sources)))))
             library.say(recipe=recipe.to_json(), means=None, calibration=None)
@@ -248,7 +251,7 @@ def embed(uri: str, *, backbone: str | None = None, device: str = "cpu", report:
             done = []
             for number, (source, held) in enumerate(zip(sources, scans, strict=True)):
                 done.append(_add_one(library, embedder, source, None, held, report, (number, count)))
-            if any(one["added"] for one in done):
+            if any(one["added"] for one in done) or not library.preparation.means:
                 refresh(library, report)
     return {"library": library.uri, "backbone": found.name, "sha256": found.sha256, "rows": library.patches.count_rows()}
 

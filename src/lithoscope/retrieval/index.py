@@ -39,7 +39,7 @@ class IndexSettings:
     ef: int = 240
     lists: int = 0
     visited: int = 16
-    code_bytes: int = 48
+    code_bytes: int = 96
     tables: int = 10
     bits: int = 20
     probes: int = 200

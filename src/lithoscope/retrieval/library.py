@@ -173,8 +173,9 @@ class Library:
         table.merge_insert("uuid").when_matched_update_all().when_not_matched_insert_all().execute(data)
 
     def forget(self, held: Held) -> None:
-        """Remove a scan and all its patches."""
-        self.patches.delete(f"scan = {quoted(held.uuid)}")
+        """Remove a scan and all its patches, also from tables that are half made."""
+        for name in {self.table_name, *self.tables.names("patches_")}:
+            self.tables.open(name).delete(f"scan = {quoted(held.uuid)}")
         self.tables.open(SCANS).delete(f"uuid = {quoted(held.uuid)}")
 
     # --- metadata ---------------------------------------------------------------------------------------------------
@@ -195,14 +196,18 @@ class Library:
 
     def widen(self, new: Mapping[str, str]) -> None:
         """Add metadata columns to the table of patches."""
-        import pyarrow as pa
-
-        table = self.patches
-        missing = [name for name in new if name not in table.schema.names]
-        if missing:
-            table.add_columns(pa.schema([pa.field(name, store.arrow_kind(new[name])) for name in missing]))
+        self.widen_table(self.patches, new)
         if new:
             self.say(metadata={**self.kinds, **new})
+
+    @staticmethod
+    def widen_table(table: Any, kinds: Mapping[str, str]) -> None:
+        """Add those metadata columns to a table of patches that it lacks."""
+        import pyarrow as pa
+
+        missing = [name for name in kinds if name not in table.schema.names]
+        if missing:
+            table.add_columns(pa.schema([pa.field(name, store.arrow_kind(kinds[name])) for name in missing]))
 
     def describe(self, uuid: str, values: Mapping[str, Value]) -> None:
         """Give every patch of a scan these values."""

@@ -49,5 +49,9 @@ class Rotation:
             turned[:] = other.reshape(count, right, left).transpose(0, 2, 1).reshape(count, dimensions) * np.float32(dimensions**-0.5)
         return turned
 
+    def matrix(self, width: int) -> Floats:
+        """The same as a matrix (width, dimensions), for rows to be multiplied by."""
+        return self(np.eye(width, dtype=np.float32))
+
 
 Codes = npt.NDArray[np.uint32]

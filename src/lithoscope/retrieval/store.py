@@ -63,6 +63,10 @@ class Tables:
         """Where it lies, if it lies in a folder."""
         return None if is_remote(self.uri) else Path(self.uri)
 
+    def names(self, start: str) -> list[str]:
+        """The tables whose names begin so."""
+        return [name for name in self._database.list_tables(limit=1000).tables if name.startswith(start) and self.has(name)]
+
     def has(self, name: str) -> bool:
         """Whether there is a table of this name."""
         return self.find(name) is not None

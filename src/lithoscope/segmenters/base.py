@@ -163,6 +163,10 @@ class Segmenter(ABC):
     def fit(self, samples: Samples, *, report: Report = silent) -> Self:
         """Learn from the samples, forgetting what was learnt before."""
 
+    def finished(self, samples: Samples, *, report: Report = silent) -> Self:
+        """A method that is not refitted, once it was scored: taught by all samples what does not touch the weights that it chose."""
+        return self
+
     @abstractmethod
     def scores(self, block: Block) -> Scores:
         """How likely each class is: (classes, z, y, x) over `block.image`, summing to one."""

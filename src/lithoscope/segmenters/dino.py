@@ -6,7 +6,8 @@ which sees borders more sharply. The published heads, and LoRA, see whole tokens
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from copy import copy, deepcopy
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,10 +16,10 @@ import numpy.typing as npt
 from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError
 from lithoscope.features.basis import Basis
-from lithoscope.features.tokens import Tokens
 from lithoscope.job import Progress, Report, silent
 from lithoscope.segmenters.bank_pieces import pieces
 from lithoscope.segmenters.base import Block, Labels, Sample, Samples, Scores, register
+from lithoscope.segmenters.best import best
 from lithoscope.segmenters.dino_settings import DinoSettings, check_torch
 from lithoscope.segmenters.linear import Linear
 from lithoscope.segmenters.strokes import Places, balanced, gathered
@@ -27,7 +28,9 @@ from lithoscope.segmenters.voxel_heads import HEADS, LinearMap, VoxelHead
 from lithoscope.volume.box import Box
 
 if TYPE_CHECKING:
+    from lithoscope.features.adapters import Adapter
     from lithoscope.segmenters.dino_network import Learnt
+    from lithoscope.segmenters.network_parts import Taught
 
 ROWS = 32
 """Rows of voxels that trees and neighbours are asked for at a time."""
@@ -51,9 +54,16 @@ class Dino(DinoSettings):
     def fit(self, samples: Samples, *, report: Report = silent) -> Self:
         """Learn from the labelled voxels that are not held for the score; no stroke counts for more than a few hundred."""
         self.head_, self.learnt_, self.basis_, self.table_, self.counts_, self.made_ = None, None, None, ClassTable(), (), {}
+        self.adapter_ = None
         check_torch()
         if self.streamed:
             return self._fit_network(samples, report)
+        if self.joined:
+            return self._fit_joined(samples, report)
+        return self._fit_head(samples, report)
+
+    def _fit_head(self, samples: Samples, report: Report) -> Self:
+        """Teach the head on kept tokens, of the backbone or of its adapted copy."""
         if self.tokens.used is None:
             self.basis_ = self._own_basis(samples, report)
         chosen = gathered(samples, self.bank, report, look=self._look)
@@ -66,7 +76,7 @@ class Dino(DinoSettings):
         report(Progress(0, 1, f"learning from {len(chosen.labels)} voxels"))
         kind = "linear" if self.head == "cnn" else self.head
         self.head_ = HEADS[kind].fit(chosen, np.searchsorted(present, chosen.labels), self.seed)
-        self.weights_hash_ = self.tokens.opened.sha256
+        self.weights_hash_ = self._backbone.sha256 if self.joined else self.tokens.opened.sha256
         self.table_ = ClassTable(tuple(type(c)(i, c.name, c.colour, c.porosity) for i, c in enumerate(known, 1)))
         self.counts_ = tuple(int((chosen.labels == i).sum()) for i in present)
         return self
@@ -91,7 +101,7 @@ class Dino(DinoSettings):
 
     def _own_basis(self, samples: Samples, report: Report) -> Basis:
         """A basis fitted over the samples, for a backbone that brings none; it is kept in the model."""
-        whole = Tokens(self.backbone, self._plane, scale=self._scale, reduced=0, device=str(self._device()))
+        whole = replace(self.tokens, reduced=0)
 
         def planes() -> Iterator[npt.NDArray[np.float32]]:
             taken = 0
@@ -107,11 +117,11 @@ class Dino(DinoSettings):
 
         return Basis.fit(planes(), min(self.reduced, whole.width))
 
-    def _fit_network(self, samples: Samples, report: Report) -> Self:
+    def _fit_network(self, samples: Samples, report: Report, found: "Taught | None" = None) -> Self:
         from lithoscope.segmenters.dino_network import learn
 
-        if self.head in ("trees", "knn"):
-            raise InputError(f"head={self.head} learns from kept tokens; use tuning=frozen and preset=fast, or head=linear or cnn")
+        if self.streamed and self.head in ("trees", "knn"):
+            raise InputError(f"head={self.head} learns from kept tokens; use preset=fast, or head=linear or cnn")
         if self.tuning == "lora":
             from lithoscope.training.lora import check_four_bit, check_peft
 
@@ -119,14 +129,48 @@ class Dino(DinoSettings):
             if self.four_bit:
                 check_four_bit(self._device())
         how = self._how()
-        self.learnt_ = learn(samples, how, report)
+        self.learnt_ = learn(samples, how, report, found)
         self.table_, self.weights_hash_ = self.learnt_.table, how.backbone.sha256
         self.counts_ = tuple(self.learnt_.story["voxels"].values())
         return self
 
+    def _fit_joined(self, samples: Samples, report: Report) -> Self:
+        """Teach adapters beneath a linear head, then the voxel by voxel head on their tokens and on the backbone's own; the strokes held
+        choose."""
+        from lithoscope.segmenters.dino_joined import Hinted, better
+        from lithoscope.segmenters.dino_network import found_in
+
+        found = found_in(samples, self._how(), report)
+        self._fit_network(samples, report, found)
+        frozen, tuned, counts = copy(self), copy(self), self.counts_
+        tuned.adapter_ = self.learnt_.adapter
+        given = Hinted(found, samples) if found.hints else samples
+        chosen = better(frozen._fit_head(given, report), tuned._fit_head(given, report), samples, report)
+        vars(self).update(vars(chosen))
+        self.counts_ = counts
+        return self
+
+    def finished(self, samples: Samples, *, report: Report = silent) -> Self:
+        """A copy whose head was also taught by the strokes that chose it, or chose between LoRA and the backbone."""
+        done = copy(self)
+        if self.joined:
+            from lithoscope.segmenters.dino_joined import Hinted
+            from lithoscope.segmenters.dino_network import found_in
+
+            found = found_in(samples, self._how(), report)
+            done._fit_head(Hinted(found, samples) if found.hints else samples, report)
+            done.counts_ = tuple(int(n) for n in found.counts)
+            return done
+        if self.streamed and "held_out_iou_frozen" in self.learnt_.story:
+            from lithoscope.segmenters.dino_network import finish
+
+            done.learnt_, done.made_ = finish(deepcopy(self.learnt_), samples, self._how(), report), {}
+            done.counts_ = tuple(done.learnt_.story["voxels"].values())
+        return done
+
     def _decisions(self, block: Block) -> npt.NDArray[np.float32]:
         """How likely each class is, or what rises with it, (classes, z, y, x) over the core."""
-        if self.learnt_ is not None:
+        if self.learnt_ is not None and self.streamed:
             return self._streamed_scores(block, self.learnt_)
         if self.head_ is None:
             raise self.unfitted()
@@ -165,6 +209,7 @@ class Dino(DinoSettings):
 
         how = self._how()
         if ("network",) not in self.made_:
+            assert learnt.head is not None
             self.made_[("network",)] = (
                 tuned_network(how.backbone, learnt.adapter, self._lora).to(how.device), learnt.head.eval().to(how.device)
             )  # fmt: skip
@@ -183,32 +228,37 @@ class Dino(DinoSettings):
         return made
 
     def predict(self, block: Block) -> Labels:
+        import torch
+
         made = np.ones(block.image.shape, np.uint8)
-        made[block.core] = self._decisions(block).argmax(0) + 1
+        made[block.core] = best(torch.from_numpy(self._decisions(block)))
         return made
 
     def learnt(self) -> dict[str, Any]:
         own = {"backbone": self.backbone, "weights_sha256": self.weights_hash_}
-        if self.learnt_ is not None:
+        if self.learnt_ is not None and self.streamed:
             return {**self.learnt_.story, **own}
         if self.head_ is None:
             raise self.unfitted()
         painted = {c.name: n for c, n in zip(self.table_, self.counts_, strict=True)}
-        return {"voxels": painted, "features": self.bank.channels + self.tokens.channels, **own}
+        story = {} if self.learnt_ is None else self.learnt_.story
+        return {**story, "voxels": painted, "features": self.bank.channels + self.tokens.channels, **own}
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         if self.head_ is None and self.learnt_ is None:
             raise self.unfitted()
         hashed = np.frombuffer(self.weights_hash_.encode(), np.uint8)
-        common = {"counts": np.array(self.counts_, np.int64), "weights_sha256": hashed}
+        kept: dict[str, npt.NDArray[Any]] = {"counts": np.array(self.counts_, np.int64), "weights_sha256": hashed}
         if self.learnt_ is not None:
-            kept = {f"head.{n}": t.detach().cpu().numpy() for n, t in self.learnt_.head.state_dict().items()}
             kept |= {f"lora.{n}": a for n, a in (self.learnt_.adapter or {}).items()}
             told = {"story": self.learnt_.story, "remarks": list(self.learnt_.remarks)}
-            return {**common, **kept, "about": np.frombuffer(json.dumps(told, sort_keys=True).encode(), np.uint8)}
+            kept["about"] = np.frombuffer(json.dumps(told, sort_keys=True).encode(), np.uint8)
+            if self.streamed:
+                assert self.learnt_.head is not None
+                return kept | {f"head.{n}": t.detach().cpu().numpy() for n, t in self.learnt_.head.state_dict().items()}
         assert self.head_ is not None
-        kept = {} if self.basis_ is None else {f"basis.{n}": getattr(self.basis_, n) for n in ("mean", "components", "spread")}
-        return {**common, **self.head_.state(), **kept}
+        basis = {} if self.basis_ is None else {f"basis.{n}": getattr(self.basis_, n) for n in ("mean", "components", "spread")}
+        return {**kept, **self.head_.state(), **basis}
 
     def restore(self, state: dict[str, npt.NDArray[Any]], classes: ClassTable) -> Self:
         check_torch()
@@ -216,12 +266,14 @@ class Dino(DinoSettings):
         self.counts_ = tuple(int(n) for n in state["counts"])
         if "basis.mean" in state:
             self.basis_ = Basis(state["basis.mean"], state["basis.components"], state["basis.spread"])
-        opened = self._backbone if self.streamed else self.tokens.opened
+        opened = self.tokens.opened if self.refitted else self._backbone
         if opened.sha256 != self.weights_hash_:
             raise InputError(f"the model was taught on other weights of {self.backbone} than those that are here; train it again")
         self.table_ = classes
+        if not self.refitted:
+            self.learnt_ = _restored(state, classes, self.head, opened) if self.streamed else _joined(state, classes)
+            self.adapter_ = None if self.streamed else self.learnt_.adapter
         if self.streamed:
-            self.learnt_ = _restored(state, classes, self.head, opened)
             return self
         self.head_ = HEADS["linear" if self.head == "cnn" else self.head].restored(state)
         weight = state.get("linear.weight", state.get("knn.memory"))
@@ -248,6 +300,17 @@ def _restored(state: dict[str, npt.NDArray[Any]], classes: ClassTable, head: str
         made.load_state_dict(own)
     except RuntimeError as error:
         raise InputError("the model asks for other features or classes than it names; train it again") from error
+    return Learnt(made.eval(), classes, *_told(state))
+
+
+def _joined(state: dict[str, npt.NDArray[Any]], classes: ClassTable) -> "Learnt":
+    """What LoRA taught beneath a head on kept tokens: the head that it was taught with is not kept."""
+    from lithoscope.segmenters.dino_network import Learnt
+
+    return Learnt(None, classes, *_told(state))
+
+
+def _told(state: dict[str, npt.NDArray[Any]]) -> "tuple[Adapter | None, dict[str, Any], tuple[str, ...]]":
     adapter = {n.removeprefix("lora."): v for n, v in state.items() if n.startswith("lora.")}
     told = json.loads(bytes(state["about"]).decode())
-    return Learnt(made.eval(), classes, adapter or None, told["story"], tuple(told["remarks"]))
+    return adapter or None, told["story"], tuple(told["remarks"])

@@ -1,11 +1,11 @@
 """Teaching the published heads on whole tokens, and with LoRA the backbone beneath them, from crops around the strokes.
 
-The head is taught first, on the backbone as it is. With LoRA adapters and head go on from there, and are kept only if the strokes
-that are held out say that they are better.
+The head is taught first, on the backbone as it is: the linear one is fitted, and with `preset=published` taught on; the convolutions
+are taught. With LoRA adapters and head go on from there, and are kept only if the strokes that are held out say that they are better.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -20,6 +20,8 @@ from lithoscope.features.backbones import Backbone
 from lithoscope.features.token_grid import Grid, Windows
 from lithoscope.job import Report
 from lithoscope.segmenters.base import Samples
+from lithoscope.segmenters.dino_readout import fit_head
+from lithoscope.segmenters.hints import hinted
 from lithoscope.segmenters.network_parts import Taught, judge, taught
 from lithoscope.training.augment import Augmentation
 from lithoscope.training.crops import Crops
@@ -27,17 +29,27 @@ from lithoscope.training.devices import guarded
 from lithoscope.training.loop import Lesson, Plan, train
 from lithoscope.training.lora import LoraSettings, adapted, adapter_of, check_four_bit, taught_parameters
 from lithoscope.training.losses import class_weights
-from lithoscope.training.progress import Standing
-from lithoscope.training.token_heads import Head, head_of
+from lithoscope.training.progress import Standing, curves
+from lithoscope.training.token_heads import Head, LinearHead, head_of
 from lithoscope.training.token_network import TokenNetwork, plane_scores
 
 Floats = npt.NDArray[np.float32]
 Place = tuple[slice, slice, slice]
 
+NEAR = 32
+"""Voxels around strokes in space that a forest is asked about, where it is asked about more than the painted planes."""
+SURER = 0.01
+"""By how much cross-entropy must fall to count as better where mean IoU is the same."""
+NOT_COMPARED = "no strokes were held out, so LoRA was not compared with the frozen backbone"
+
 
 @dataclass(frozen=True)
 class How:
-    """All that teaching needs beside the strokes. `side` is the crops' edge in tokens; `lora` is None where the backbone stays."""
+    """All that teaching needs beside the strokes. `side` is the crops' edge in tokens; `lora` is None where the backbone stays.
+
+    With `hints` a forest says what it is sure of around the strokes, `flat` within planes alone. A linear head is taught `on` after
+    it was fitted. `decides` is whether the strokes held choose here between LoRA and the frozen backbone.
+    """
 
     backbone: Backbone
     head: Literal["linear", "cnn"]
@@ -48,6 +60,10 @@ class How:
     device: torch.device
     lora: LoraSettings | None = None
     folder: Path | None = None
+    hints: bool = False
+    flat: bool = False
+    on: bool = False
+    decides: bool = True
 
     @property
     def windows(self) -> Windows:
@@ -62,30 +78,32 @@ class How:
 
 @dataclass(frozen=True, eq=False)
 class Learnt:
-    """A head, the adapter that it goes with if there is one, the classes, and how it went."""
+    """A head, if it is kept, the adapter that it goes with if there is one, the classes, and how it went."""
 
-    head: Head
+    head: Head | None
     table: ClassTable
     adapter: Adapter | None = None
     story: dict[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
 
-def learn(samples: Samples, how: How, report: Report) -> Learnt:
-    """Teach from the samples' strokes; those held choose the best weights, and between LoRA and the frozen backbone."""
+def learn(samples: Samples, how: How, report: Report, found: Taught | None = None) -> Learnt:
+    """Teach from the samples' strokes, or what was found in them; those held choose the best weights, and LoRA or the frozen backbone."""
     if how.lora is not None and how.lora.four_bit:
         check_four_bit(how.device)
-    found = taught(samples, report)
+    found = found or found_in(samples, how, report)
     classes = len(found.table)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(how.plan.seed)
         head = head_of(how.head, how.backbone.width, classes, how.grid.patch)
     network = TokenNetwork(how.backbone.network.requires_grad_(False), head, how.grid.patch, how.grid.scale)
-    frozen = _taught(network, found, how, "frozen", report)
+    frozen = _frozen(network, head, found, how, report)
     story: dict[str, Any] = {
-        "tuning": "frozen", "parameters": taught_parameters(head), "steps": frozen.step, "curves": _curves(frozen, how.plan),
+        "tuning": "frozen", "parameters": taught_parameters(head), "steps": frozen.step, **_curves(frozen, how.plan, "curves"),
         "voxels": {c.name: int(n) for c, n in zip(found.table, found.counts, strict=True)},
     }  # fmt: skip
+    if found.hints:
+        story["hints"] = found.hints
     if found.given_back:
         story["not_held_out"] = list(found.given_back)
     if frozen.best_score:
@@ -97,15 +115,14 @@ def learn(samples: Samples, how: How, report: Report) -> Learnt:
     network = TokenNetwork(network_tuned, head, how.grid.patch, how.grid.scale)
     story["parameters"] = taught_parameters(network)
     standing = _taught(network, found, how, "lora", report)
-    story |= {"steps_lora": standing.step, "curves_lora": _curves(standing, how.plan)}
+    story |= {"steps_lora": standing.step, **_curves(standing, how.plan, "curves_lora")}
     if standing.best_score:
         story["held_out_iou_lora"] = standing.best_score[0]
-    if frozen.best_score and standing.best_score[0] <= frozen.best_score[0]:
+    if how.decides and frozen.best_score and not improved(standing.best_score, frozen.best_score):
         head.load_state_dict(before)
-        said = f"LoRA did not improve the strokes held out (IoU {standing.best_score[0]:.3f}, {frozen.best_score[0]:.3f} without); "
-        story["fell_back"] = said + "the frozen backbone is used"
+        story["fell_back"] = not_better(standing.best_score[0], frozen.best_score[0])
         return Learnt(_fresh(head, how, classes), found.table, None, story, (story["fell_back"],))
-    remarks = () if frozen.best_score else ("no strokes were held out, so LoRA was not compared with the frozen backbone",)
+    remarks = () if frozen.best_score else (NOT_COMPARED,)
     adapter = adapter_of(network_tuned)
     kept = {
         "tuning": "lora",
@@ -115,6 +132,42 @@ def learn(samples: Samples, how: How, report: Report) -> Learnt:
     return Learnt(_fresh(head, how, classes), found.table, adapter, story | kept, remarks)
 
 
+def finish(learnt: Learnt, samples: Samples, how: How, report: Report) -> Learnt:
+    """The same with a head that was also taught by the strokes that had chosen it; what lies beneath it stays."""
+    found, head = found_in(samples, how, report), learnt.head
+    if found.table != learnt.table or head is None:
+        return learnt
+    beneath = tuned_network(how.backbone, learnt.adapter, how.lora or LoraSettings()).to(how.device)
+    network, steps = TokenNetwork(beneath.requires_grad_(False), head.to(how.device), how.grid.patch, how.grid.scale), {}
+    if isinstance(head, LinearHead):
+        with guarded(how.device):
+            fit_head(head, found, replace(how, backbone=replace(how.backbone, network=cast(Any, beneath))), report)
+    else:
+        plan = how.plan.finishing()
+        steps = {"steps_with_all": _taught(network, found, replace(how, plan=plan), "all", report).step}
+    voxels = {c.name: int(n) for c, n in zip(found.table, found.counts, strict=True)}
+    return replace(learnt, head=_fresh(head, how, len(found.table)), story={**learnt.story, "voxels": voxels, **steps})
+
+
+def found_in(samples: Samples, how: How, report: Report) -> Taught:
+    """The labelled blocks, with what a forest says of them if it is asked."""
+    found = taught(samples, report)
+    if not how.hints:
+        return found
+    axis = how.axes[0] if len(how.axes) == 1 else None
+    return hinted(found, axis=axis, flat=how.flat, seed=how.plan.seed, near=NEAR, report=report)
+
+
+def improved(tuned: Sequence[float], frozen: Sequence[float]) -> bool:
+    """Whether scores on the strokes held, mean IoU and minus cross-entropy, are better; the second counts where the first is a tie."""
+    return tuned[0] > frozen[0] or (tuned[0] == frozen[0] and tuned[1] > frozen[1] + SURER)
+
+
+def not_better(tuned: float, frozen: float) -> str:
+    """In words, why the backbone is used as it was."""
+    return f"LoRA did not improve the strokes held out (IoU {tuned:.3f}, {frozen:.3f} without); the frozen backbone is used"
+
+
 def _fresh(head: Head, how: How, classes: int) -> Head:
     """The same head as if it had been loaded: training leaves weights in another order of memory, which rounds otherwise."""
     made = head_of(how.head, how.backbone.width, classes, how.grid.patch)
@@ -122,20 +175,45 @@ def _fresh(head: Head, how: How, classes: int) -> Head:
     return made.eval()
 
 
-def _taught(network: TokenNetwork, found: Taught, how: How, stage: str, report: Report) -> Standing:
-    crops = Crops(found.pieces, len(found.table), how.voxels, 1, how.axes, augmentation=Augmentation(), seed=how.plan.seed)
+def _frozen(network: TokenNetwork, head: Head, found: Taught, how: How, report: Report) -> Standing:
+    """Teach the head on the backbone as it is."""
+    if not isinstance(head, LinearHead):
+        return _taught(network, found, how, "frozen", report)
+    network.to(how.device)
+    with guarded(how.device):
+        fit_head(head, found, how, report)
+    network.eval()
+    judged = _judge(found, how)
+    fitted = Standing(best_score=[] if judged is None else [round(v, 6) for v in judged(network)])
+    if not how.on:
+        return fitted
+    before = {name: value.detach().clone() for name, value in head.state_dict().items()}
+    standing = _taught(network, found, how, "frozen", report)
+    if fitted.best_score and standing.best_score < fitted.best_score:
+        head.load_state_dict(before)
+        standing.best_score, standing.best_step = fitted.best_score, 0
+    return standing
 
+
+def _judge(found: Taught, how: How) -> Callable[[nn.Module], list[float]] | None:
     def ask(network: nn.Module, image: Floats, core: Place) -> Floats:
         own = cast(TokenNetwork, network)
         with guarded(how.device):
             return scores(own.backbone, own.head, image, core, (0, 0, 0), how)
 
+    return judge(found.pieces, len(found.table), ask) if found.held else None
+
+
+def _taught(network: TokenNetwork, found: Taught, how: How, stage: str, report: Report) -> Standing:
+    crops = Crops(found.pieces, len(found.table), how.voxels, 1, how.axes, augmentation=Augmentation(), seed=how.plan.seed)
+    # Overlap says something of masks alone, not of what a forest guessed.
+    plan = replace(how.plan, dice=0.0) if found.hints else how.plan
     lesson = Lesson(
-        lambda step: crops.batch(step, how.plan.batch), class_weights(torch.from_numpy(found.counts)),
-        judge(found.pieces, len(found.table), ask) if found.held else None, Augmentation(), f"{found.digest()} {stage}",
+        lambda step: crops.batch(step, plan.batch), class_weights(torch.from_numpy(crops.counts.sum(0))),
+        _judge(found, how), Augmentation(), f"{found.digest()} {stage}",
     )  # fmt: skip
     folder = None if how.folder is None else how.folder / stage
-    return train(network, lesson, how.plan, device=how.device, folder=folder, report=report)
+    return train(network, lesson, plan, device=how.device, folder=folder, report=report)
 
 
 def scores(backbone: nn.Module, head: Head, image: Floats, core: Place, origin: Sequence[int], how: How) -> Floats:
@@ -164,8 +242,5 @@ def tuned_network(backbone: Backbone, adapter: Adapter | None, how: LoraSettings
     return backbone.network if adapter is None else tuned(backbone.network, adapter, how.scale)
 
 
-def _curves(standing: Standing, plan: Plan) -> dict[str, Any]:
-    loss = standing.curves.get("loss", [])
-    ends = list(range(plan.every, len(loss) + 1, plan.every)) or [len(loss)]
-    curves = {"step": ends, "loss": [round(float(np.mean(loss[max(0, e - plan.every) : e])), 5) for e in ends]}
-    return curves | {name: standing.curves[name] for name in ("held_out_iou", "judged_at") if name in standing.curves}
+def _curves(standing: Standing, plan: Plan, name: str) -> dict[str, Any]:
+    return {name: curves(standing, plan.every)} if standing.step else {}

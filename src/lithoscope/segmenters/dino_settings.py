@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError
+from lithoscope.features.adapters import Adapter
 from lithoscope.features.base import Extractor
 from lithoscope.features.basis import Basis
 from lithoscope.features.filters import FilterBank
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 WIDE = (2, 1024, 1024)
 """Voxels (z, y, x) that are best answered at once where tokens are not kept: windows reach far."""
+HINTED = 8
+"""Voxels around what is painted that a forest in space sees."""
 JUDGEMENTS = 10
 """How often a training is judged."""
 
@@ -63,6 +66,10 @@ class DinoSettings(Segmenter):
     reduced: int = parameter(
         64, "Channels kept of each token, in the backbone's own basis.", minimum=1, maximum=1024, step=1, level="advanced"
     )
+    unlabelled: Literal["forest", "nothing"] | None = parameter(
+        None, "What unpainted voxels teach cnn and lora: what a forest is sure of (forest), or nothing. Forest when left open, but with "
+        "preset=published nothing.", level="advanced",
+    )  # fmt: skip
     steps: int | None = parameter(
         None, "How long cnn, lora and the published heads are taught.", minimum=1, maximum=1_000_000, step=50, level="advanced"
     )
@@ -89,27 +96,37 @@ class DinoSettings(Segmenter):
     device: str = field(default="auto", repr=False, compare=False)
     folder: Path | None = field(default=None, repr=False, compare=False)
     basis_: Basis | None = field(default=None, init=False, repr=False, compare=False)
+    adapter_: Adapter | None = field(default=None, init=False, repr=False, compare=False)
     table_: ClassTable = field(default_factory=ClassTable, init=False, repr=False, compare=False)
     made_: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def streamed(self) -> bool:
         """Whether it sees whole tokens, worked out for every answer, instead of kept ones."""
-        return self.tuning == "lora" or self.head == "cnn" or self.preset == "published"
+        return self.head == "cnn" or self.preset == "published"
+
+    @property
+    def joined(self) -> bool:
+        """Whether LoRA's tokens are kept, and joined with filters, as those of the backbone itself are."""
+        return self.tuning == "lora" and not self.streamed
 
     @property
     def refitted(self) -> bool:  # type: ignore[override]
         """Networks choose their weights by the strokes held out; the others are taught again with all of them."""
-        return not self.streamed
+        return not self.streamed and not self.joined
 
     def left_open(self) -> dict[str, tuple[Any, str]]:
         gpu = find_spec("torch") is not None and self._device().type != "cpu"
         reason = "there is a GPU" if gpu else "there is no GPU"
         scale = (2.5, "as published") if self.preset == "published" else (2.0 if gpu else 1.0, reason)
-        return {"plane": ("all" if gpu else "z", reason), "scale": scale}
+        found: dict[str, tuple[Any, str]] = {"plane": ("all" if gpu else "z", reason), "scale": scale}
+        if not self.refitted:
+            own = ("nothing", "as published") if self.preset == "published" else ("forest", "strokes alone say little of borders")
+            found["unlabelled"] = own
+        return found
 
     def not_live(self) -> str:
-        if self.streamed:
+        if not self.refitted:
             return "This is taught when you run it: the live preview is there for tuning=frozen, preset=fast and a head other than cnn"
         return ""
 
@@ -125,31 +142,44 @@ class DinoSettings(Segmenter):
     @property
     def tokens(self) -> Tokens:
         """The tokens that it asks of a plane."""
-        key = ("tokens", self.backbone, self._plane, self._scale, self.reduced, id(self.basis_), self.device)
+        key = ("tokens", self.backbone, self._plane, self._scale, self.reduced, id(self.basis_), id(self.adapter_), self.device)
         if key not in self.made_:
             check_torch()
             made = Tokens(
-                self.backbone, self._plane, scale=self._scale, reduced=self.reduced, device=str(self._device()), basis=self.basis_
+                self.backbone, self._plane, scale=self._scale, reduced=self.reduced, device=str(self._device()), basis=self.basis_,
+                adapter=self.adapter_, adapter_scale=self._lora.scale if self.adapter_ else 1.0,
             )  # fmt: skip
             self.made_ = {**{k: v for k, v in self.made_.items() if k[0] != "tokens"}, key: made}
         found: Tokens = self.made_[key]
         return found
 
     def extractors(self) -> tuple[Extractor, ...]:
-        return () if self.streamed else (self.bank, self.tokens)
+        # Until it is taught, LoRA asks for no features but for crops of the image.
+        return () if self.streamed or (self.joined and not self.table_) else (self.bank, self.tokens)
 
     def halo(self) -> Triple:
         if find_spec("torch") is None:
             return (0, 0, 0)
         if self.streamed:
-            from lithoscope.training.token_heads import CnnHead, LinearHead
-            from lithoscope.training.token_network import reach
-
-            far = reach(CnnHead if self.head == "cnn" else LinearHead, self._grid, self._windows)
-            z, y, x = (far if any(axis != k for axis in AXES[self._plane]) else 0 for k in range(3))
-            return (z, y, x)
+            return self._reach()
         a, b, c = (max(pair) for pair in zip(self.tokens.halo(), self.bank.halo(), strict=True))
         return (a, b, c)
+
+    def _reach(self) -> Triple:
+        """How far a published head looks."""
+        from lithoscope.training.token_heads import CnnHead, LinearHead
+        from lithoscope.training.token_network import reach
+
+        far = reach(CnnHead if self.head == "cnn" else LinearHead, self._grid, self._windows)
+        z, y, x = (far if any(axis != k for axis in AXES[self._plane]) else 0 for k in range(3))
+        return (z, y, x)
+
+    def labelled_halo(self) -> Triple:
+        if self.refitted or find_spec("torch") is None:
+            return self.halo()
+        around = HINTED if self._unlabelled == "forest" and self.dimensions != 2 else 0
+        z, y, x = (max(*pair, around) for pair in zip(self.halo(), self._reach(), strict=True))
+        return (z, y, x)
 
     def halo_given_tokens(self) -> Triple:
         return self.halo() if self.streamed else self.bank.halo()
@@ -174,6 +204,10 @@ class DinoSettings(Segmenter):
     @property
     def _scale(self) -> float:
         return self.scale or (2.5 if self.preset == "published" else 1.0)
+
+    @property
+    def _unlabelled(self) -> str:
+        return self.unlabelled or str(self.left_open().get("unlabelled", ("nothing",))[0])
 
     def _device(self) -> "torch.device":
         from lithoscope.training.devices import device_of
@@ -220,7 +254,10 @@ class DinoSettings(Segmenter):
         )  # fmt: skip
         lora = self._lora if self.tuning == "lora" else None
         kind: Literal["linear", "cnn"] = "cnn" if self.head == "cnn" else "linear"
-        return How(self._backbone, kind, self._grid, AXES[self._plane], self._windows.side, plan, device, lora, self.folder)
+        return How(
+            self._backbone, kind, self._grid, AXES[self._plane], self._windows.side, plan, device, lora, self.folder,
+            hints=self._unlabelled == "forest", flat=self.dimensions == 2, on=long, decides=not self.joined,
+        )  # fmt: skip
 
 
 def check_torch() -> None:

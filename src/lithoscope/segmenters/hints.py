@@ -26,8 +26,9 @@ DENSE = 0.5
 """Pieces of whose planes more is labelled than this are masks, and need no hints."""
 
 
-def hinted(found: "Taught", *, axis: int | None, flat: bool, seed: int, report: Report) -> "Taught":
-    """The pieces with hints (z, y, x) on the planes across `axis` that are painted on; without an axis, everywhere.
+def hinted(found: "Taught", *, axis: int | None, flat: bool, seed: int, near: int | None = None, report: Report) -> "Taught":
+    """The pieces with hints (z, y, x) on the planes across `axis` that are painted on; without an axis, everywhere, or up to `near`
+    voxels from what is painted.
 
     With `flat` the forest looks within those planes alone, else in space, also where the network sees but a few neighbours.
     What is held for the score teaches the forest nothing. Pieces that are masks already stay as they are.
@@ -43,7 +44,7 @@ def hinted(found: "Taught", *, axis: int | None, flat: bool, seed: int, report: 
     pieces = []
     for number, piece in enumerate(found.pieces):
         report(Progress(number, len(found.pieces), "asking a forest what lies between the strokes"))
-        pieces.append(replace(piece, hints=_hints(forest, piece, axis)) if any(piece is p for p in thin) else piece)
+        pieces.append(replace(piece, hints=_hints(forest, piece, axis, near)) if any(piece is p for p in thin) else piece)
     return replace(found, pieces=tuple(pieces))
 
 
@@ -58,15 +59,23 @@ def _painted(piece: "Piece", axis: int | None) -> npt.NDArray[np.intp]:
     return np.flatnonzero(piece.labels.any(axis=tuple(a for a in range(3) if a != axis)))
 
 
+def _around(labels: npt.NDArray[np.uint8], near: int) -> tuple[slice, slice, slice]:
+    """The part of a piece up to so many voxels from what is painted."""
+    places = np.argwhere(labels)
+    low, high = places.min(0) - near, places.max(0) + 1 + near
+    z, y, x = (slice(max(0, int(a)), min(n, int(b))) for a, b, n in zip(low, high, labels.shape, strict=True))
+    return (z, y, x)
+
+
 def _is_mask(piece: "Piece", axis: int | None) -> bool:
     said = piece.labels if axis is None else np.take(piece.labels, _painted(piece, axis), axis)
     return bool(said.size and (said > 0).mean() > DENSE)
 
 
-def _hints(forest: "Forest", piece: "Piece", axis: int | None) -> npt.NDArray[np.uint8]:
+def _hints(forest: "Forest", piece: "Piece", axis: int | None, near: int | None) -> npt.NDArray[np.uint8]:
     hints = np.zeros(piece.labels.shape, np.uint8)
     whole = Block.of(piece.image, piece.window)
-    cores = [whole.core]
+    cores = [whole.core if near is None else _around(piece.labels, near)]
     if axis is not None:
         cores = [tuple(slice(int(k), int(k) + 1) if a == axis else c for a, c in enumerate(whole.core)) for k in _painted(piece, axis)]  # type: ignore[misc]
     for core in cores:

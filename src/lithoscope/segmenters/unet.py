@@ -6,7 +6,8 @@
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from copy import copy, deepcopy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -18,6 +19,7 @@ from lithoscope.errors import InputError, UnreadableError
 from lithoscope.job import Report, silent
 from lithoscope.parameters import parameter
 from lithoscope.segmenters.base import Block, Labels, Samples, Scores, Segmenter, register
+from lithoscope.segmenters.best import best
 from lithoscope.segmenters.unet_sizes import PLANES, SPACE, Size
 from lithoscope.volume.box import Triple
 
@@ -27,8 +29,7 @@ if TYPE_CHECKING:
 
     from lithoscope.segmenters.network_parts import Taught
     from lithoscope.training.effort import Effort
-    from lithoscope.training.loop import Plan
-    from lithoscope.training.progress import Standing
+    from lithoscope.training.loop import Lesson, Plan
     from lithoscope.training.tiles import Tiler
     from lithoscope.training.unet import UNetConfig
 
@@ -39,6 +40,8 @@ MOVING = threading.Lock()
 """Held while a network is brought to its device: blocks are answered in several threads."""
 SLAB, WIDE = 8, 2048
 """Planes, and voxels along a plane, that are answered before it can be cancelled; the wider, the less is looked at twice."""
+TOGETHER = 12 << 20
+"""Bytes of planes that a processor is asked at once: the fewer, the more of them stay in its caches."""
 HINTED = 8
 """Voxels around what is painted that a forest in space sees."""
 JUDGEMENTS = 15
@@ -129,24 +132,65 @@ class UNet(Segmenter):
         """Learn from crops around the painted voxels; held ones choose the best weights, and when to end."""
         import torch
 
-        from lithoscope.segmenters.network_parts import judge, taught
-        from lithoscope.training.augment import Augmentation
-        from lithoscope.training.crops import Crops
-        from lithoscope.training.loop import Lesson, train
-        from lithoscope.training.losses import class_weights
+        from lithoscope.segmenters.unet_story import story
+        from lithoscope.training.loop import train
         from lithoscope.training.unet import UNet as Network
 
         self.network_, self.table_, self.about_ = None, ClassTable(), {}
-        device, found = self._device(), taught(samples, report)
+        device, found = self._device(), self._taught(samples, report)
+        config, plan = self._config(len(found.table)), self._plan(device, found.hints > 0)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            network = Network(config)
+        lesson = self._lesson(found, config, plan, device)
+        standing = train(network, lesson, plan, device=device, folder=self.folder, report=report)
+        self.network_, self.table_, size = network, found.table, sum(p.numel() for p in network.parameters())
+        self.about_ = {
+            "config": list(config.row()),
+            "learnt": story(standing, found, plan, self.preset or self.left_open()["preset"][0], size),
+        }
+        return self
+
+    def finished(self, samples: Samples, *, report: Report = silent) -> Self:
+        """A copy that was taught on by all samples, if some had chosen its weights: of a few strokes those are a good part."""
+        learnt = self.learnt()
+        if "best_step" not in learnt or "ended_early" in learnt:
+            return self
+        from lithoscope.training.loop import train
+
+        device, found = self._device(), self._taught(samples, report)
+        if found.table != self.table_:
+            return self
+        config, plan = self._config(len(found.table)), self._plan(device, found.hints > 0).finishing()
+        done, folder = copy(self), None if self.folder is None else self.folder / "all"
+        done.network_ = deepcopy(self.network_)
+        lesson = replace(self._lesson(found, config, plan, device), judge=None)
+        standing = train(done.network_, lesson, plan, device=device, folder=folder, report=report)
+        voxels = {c.name: int(n) for c, n in zip(found.table, found.counts, strict=True)}
+        done.about_ = {**self.about_, "learnt": {**learnt, "voxels": voxels, "steps_with_all": standing.step}}
+        return done
+
+    def _taught(self, samples: Samples, report: Report) -> "Taught":
+        """The labelled blocks, with what a forest says of them if it is asked."""
+        from lithoscope.segmenters.network_parts import taught
+
+        found = taught(samples, report)
         if self._unlabelled == "forest":
             from lithoscope.segmenters.hints import hinted
 
             axis = self._across[0] if not self._in_space and len(self._across) == 1 else None
             found = hinted(found, axis=axis, flat=self._hints_in_plane, seed=self.seed, report=report)
-        config, plan = self._config(len(found.table)), self._plan(device, found.hints > 0)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            network = Network(config)
+        return found
+
+    def _lesson(self, found: "Taught", config: "UNetConfig", plan: "Plan", device: "torch.device") -> "Lesson":
+        import torch
+
+        from lithoscope.segmenters.network_parts import judge
+        from lithoscope.training.augment import Augmentation
+        from lithoscope.training.crops import Crops
+        from lithoscope.training.loop import Lesson
+        from lithoscope.training.losses import class_weights
+
         side = -(-(self.side or self._size.side) // config.stride) * config.stride
         augmentation = Augmentation()
         crops = Crops(found.pieces, len(found.table), side, config.channels, self._across, self._in_space, augmentation, self.seed)
@@ -154,35 +198,10 @@ class UNet(Segmenter):
         def ask(network: "nn.Module", image: npt.NDArray[np.float32], core: tuple[slice, slice, slice]) -> npt.NDArray[np.float32]:
             return self._scored(self._tiler(network, config, device), image, core, (0, 0, 0), len(found.table))
 
-        lesson = Lesson(
+        return Lesson(
             lambda step: crops.batch(step, plan.batch), class_weights(torch.from_numpy(crops.counts.sum(0))),
             judge(found.pieces, len(found.table), ask) if found.held else None, augmentation, found.digest(),
         )  # fmt: skip
-        standing = train(network, lesson, plan, device=device, folder=self.folder, report=report)
-        self.network_, self.table_ = network, found.table
-        self.about_ = {"config": list(config.row()), "learnt": self._story(standing, found, plan)}
-        return self
-
-    def _story(self, standing: "Standing", found: "Taught", plan: "Plan") -> dict[str, Any]:
-        assert self.network_ is not None
-        from lithoscope.training.progress import curves
-
-        story: dict[str, Any] = {
-            "preset": self.preset or self.left_open()["preset"][0], "parameters": sum(p.numel() for p in self.network_.parameters()),
-            "steps": standing.step, "voxels": {c.name: int(n) for c, n in zip(self.table_, found.counts, strict=True)},
-            "curves": curves(standing, plan.every),
-        }  # fmt: skip
-        if standing.best_score:
-            story |= {"best_step": standing.best_step, "chosen_by": "the strokes that are held out for the score"}
-        if found.hints:
-            story["hints"] = found.hints
-        if found.given_back:
-            story["not_held_out"] = list(found.given_back)
-        if standing.stopped:
-            story["ended_early"] = "by hand"
-        if standing.divided > 1:
-            story["batch_divided_by"] = standing.divided
-        return story
 
     def scores(self, block: Block) -> Scores:
         tiler, image = self._asked(block)
@@ -191,18 +210,19 @@ class UNet(Segmenter):
         return found
 
     def predict(self, block: Block) -> Labels:
+        import torch
+
         from lithoscope.training.devices import guarded
 
         tiler, image = self._asked(block)
         found = np.ones(block.image.shape, np.uint8)
         if not self._in_space and len(self._across) > 1:
-            best = np.argmax(self._scored(tiler, image, block.core, block.origin, len(self.table_)), axis=0)
-            found[block.core] = (best + 1).astype(np.uint8)
+            found[block.core] = best(torch.from_numpy(self._scored(tiler, image, block.core, block.origin, len(self.table_))))
             return found
         with guarded(tiler.device):
             for look in self._looks(tiler, image, block.core, block.origin):
                 for place, scores in look:
-                    found[place] = (scores.argmax(0) + 1).numpy().astype(np.uint8)
+                    found[place] = best(scores)
         return found
 
     def _scored(
@@ -246,8 +266,10 @@ class UNet(Segmenter):
     def _tiler(self, network: "nn.Module", config: "UNetConfig", device: "torch.device") -> "Tiler":
         from lithoscope.training.tiles import Tiler
 
-        memory = (192 << 20) if device.type == "cpu" else (2 << 30)
-        return Tiler(network, config.classes, config.reach, config.stride, config.voxel_bytes, device, memory, self.flips)
+        memory, together = (192 << 20, TOGETHER) if device.type == "cpu" else (2 << 30, 0)
+        return Tiler(
+            network, config.classes, config.reach, config.stride, config.voxel_bytes, device, memory, self.flips, together=together
+        )  # fmt: skip
 
     def _device(self) -> "torch.device":
         from lithoscope.training.devices import device_of
@@ -314,7 +336,8 @@ class UNet(Segmenter):
         plan, ways = self._plan(device, True), 1 if self._in_space else len(self._across)
         crop = (config.channels, *[-(-(self.side or self._size.side) // config.stride) * config.stride] * config.axes)
         times = ways * (2**config.axes if self.flips else 1)
-        return effort(Network(config), crop, batch=plan.batch, steps=plan.steps, voxels=voxels * times, device=device)
+        steps = plan.steps + plan.finishing().steps
+        return effort(Network(config), crop, batch=plan.batch, steps=steps, voxels=voxels * times, device=device)
 
     def learnt(self) -> dict[str, Any]:
         if self.network_ is None:

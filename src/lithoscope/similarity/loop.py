@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,7 +30,8 @@ class Step(Protocol):
 class Course:
     """What is done: `module` learns by `loss`, and `judge` scores it in evaluation mode; `before` is what it scored untaught.
 
-    `about` says what is taught; `classes` and `what` are told when another such training lies in the folder.
+    `about` says what is taught; `classes` and `what` are told when another such training lies in the folder. `started`: it begins
+    otherwise than untaught, and is judged before the first step, too.
     """
 
     module: nn.Module
@@ -40,7 +41,7 @@ class Course:
     plan: Plan
     about: Json
     what: str = "held out"
-    curves: dict[str, list[float]] = field(default_factory=dict)
+    started: bool = False
 
 
 def learn(course: Course, *, device: torch.device, folder: Path | None = None, report: Report = silent) -> Standing:
@@ -67,6 +68,8 @@ def _learnt(course: Course, device: torch.device, folder: Path | None, report: R
         refuse_another(folder, course.about)
         if (folder / progress.NAME).exists():
             standing = progress.load(folder, {"module": module}, optimiser, course.about)
+    if course.started and not standing.curves:
+        _judge(course, standing)
     while standing.step < plan.steps and standing.waited < plan.patience:
         if folder is not None and standing.step and stopping.wished(folder):
             if standing.curves.get("judged_at", [0])[-1] != standing.step:

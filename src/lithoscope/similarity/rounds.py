@@ -4,6 +4,7 @@ A round is: teach on all labels so far, look at the pool, propose. Then a person
 taken up). Killed at any time it goes on where it was.
 """
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from lithoscope.similarity.relations import Relation
 from lithoscope.similarity.selftraining import Proposal, Reviewer, Rules, proposals
 from lithoscope.similarity.settings import Lessons
 from lithoscope.similarity.taught import read_json, write_json
+from lithoscope.volume.store import storage_errors
 
 NAME = "selftraining.json"
 Json = dict[str, Any]
@@ -72,6 +74,18 @@ class State:
         rejected = tuple(p.item for p in self.open if decisions.get(p.item) is False)
         left = tuple(p for p in self.open if p.item not in decisions)
         return replace(self, accepted=(*self.accepted, *accepted), rejected=(*self.rejected, *rejected), open=left)
+
+
+def forget(folder: Path) -> None:
+    """Remove the self-training that lies in a folder, and nothing else that is in it."""
+    if not (folder / NAME).is_file():
+        return
+    with storage_errors(folder):
+        for part in [folder / "proposals", *folder.glob("round-*")]:
+            if part.name == "proposals" or part.name.removeprefix("round-").isdecimal():
+                shutil.rmtree(part, ignore_errors=True)
+        (folder / "proposals.json").unlink(missing_ok=True)
+        (folder / NAME).unlink()
 
 
 def self_train(

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
-from lithoscope.errors import InputError
 from lithoscope.features.backbones import SHIPPED
 from lithoscope.parameters import configured, parameter, settings
 
@@ -29,7 +28,9 @@ class Lessons:
         shown_if=("method", "triplet"),
     )
     tuning: Literal["lora", "all", "frozen"] = parameter(
-        "lora", "Small matrices beside the weights, all of the weights, or (siamese alone) none: only its own heads learn", label="Teach"
+        "lora",
+        "Small matrices beside the weights, all of the weights, or none of them: only what reads the vectors learns, in seconds",
+        label="Teach",
     )
     steps: int = parameter(150, "Batches to learn from at most", minimum=1, maximum=1_000_000, step=10)
     hold: float = parameter(
@@ -80,10 +81,6 @@ class Lessons:
     every: int = parameter(10, "Steps between two looks at what is held out", minimum=1, maximum=10_000, level="advanced")
     patience: int = parameter(5, "Looks without a better score after which it ends", minimum=1, maximum=1000, level="advanced")
     seed: int = parameter(0, "Equal seeds give equal weights on one kind of device", minimum=0, level="advanced")
-
-    def __post_init__(self) -> None:
-        if self.tuning == "frozen" and self.method != "siamese":
-            raise InputError(f"tuning=frozen leaves {self.method} nothing to learn; use tuning=lora or all, or method=siamese")
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> Self:

@@ -19,17 +19,20 @@ from lithoscope.similarity.properties import apart
 Floats = npt.NDArray[np.float32]
 WEIGHT = 10.0
 """How much the regression of properties counts beside the pairs."""
+STEEP = 4.0
+"""How sharply pairs are told apart at first: half a chance at a mean difference of one deviation."""
 _PIECE = 4096
 
 
 class Heads(nn.Module):
     """What is read off two vectors of an image (`width` channels each): three answers on a pair, the gate, and the properties.
 
-    `mean` and `scale` (2, width) make the numbers of each vector about 0, of deviation about 1.
+    `mean` and `scale` (2, width) make the numbers of each vector about 0, of deviation about 1, after `turn` (2, width, width).
     """
 
     mean: Tensor
     scale: Tensor
+    turn: Tensor
 
     def __init__(self, width: int, properties: int) -> None:
         super().__init__()
@@ -38,15 +41,24 @@ class Heads(nn.Module):
         self.regression = nn.Sequential(nn.Linear(width, 64), nn.ReLU(), nn.Linear(64, properties))
         self.register_buffer("mean", torch.zeros(2, width))
         self.register_buffer("scale", torch.ones(2, width))
+        self.register_buffer("turn", torch.eye(width).repeat(2, 1, 1))
+        # Each begins as a distance, with the far unlike: of weights of either sign few pairs leave nothing but chance.
+        for answer in (self.image, self.rock, self.both):
+            nn.init.constant_(answer.weight, -STEEP / width)
+            nn.init.constant_(answer.bias, STEEP)
 
-    def fit(self, vectors: Tensor) -> None:
-        """Take mean and scale from vectors (n, 2, width)."""
+    def fit(self, vectors: Tensor, turns: npt.NDArray[np.float32] | None = None) -> None:
+        """Take mean and scale from vectors (n, 2, width); with `turns` (2, width, width) they are multiplied by these first."""
         self.mean.copy_(vectors.mean(0))
-        self.scale.copy_(vectors.std(0).mean(-1, keepdim=True).clamp_min(1e-6).expand_as(self.scale))
+        if turns is not None:
+            self.turn.copy_(torch.from_numpy(turns))
+        turned = torch.einsum("nbi,bij->nbj", vectors - self.mean, self.turn)
+        self.scale.copy_(turned.std(0).mean(-1, keepdim=True).clamp_min(1e-6).expand_as(self.scale))
 
     def scaled(self, vectors: Tensor) -> Tensor:
         """Raw vectors (…, 2, width) as the heads want them."""
-        return (vectors - self.mean) / self.scale
+        turned: Tensor = torch.einsum("...bi,bij->...bj", vectors - self.mean, self.turn)
+        return turned / self.scale
 
     def pairs(self, a: Tensor, b: Tensor) -> "Judged":
         """What is said of pairs of scaled vectors (…, 2, width)."""

@@ -1,7 +1,5 @@
 """Teaching a double Siamese network: looks and properties together, judged on held-out groups, its intervals measured on others."""
 
-import shutil
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,15 +17,16 @@ from lithoscope.scores.retrieval import at_relevant
 from lithoscope.similarity.double import Double, save
 from lithoscope.similarity.items import Items
 from lithoscope.similarity.loop import Course, learn
-from lithoscope.similarity.network import embedded
+from lithoscope.similarity.network import Embedding, embedded
 from lithoscope.similarity.properties import Properties, r_squared, residual_bounds
+from lithoscope.similarity.readout import fitted, towards, views_of
 from lithoscope.similarity.relations import Relation
 from lithoscope.similarity.sampling import Batches
 from lithoscope.similarity.settings import Lessons
 from lithoscope.similarity.siamese import Heads, PairTruth, halves, pair_loss, pair_truth
 from lithoscope.similarity.split import held_out, leaks
-from lithoscope.similarity.taught import Taught, begin
-from lithoscope.similarity.teach import about, merged, opened, plan_of, record, trainable
+from lithoscope.similarity.taught import Taught
+from lithoscope.similarity.teach import Setting, about, merged, plan_of, trainable
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -82,10 +81,8 @@ def teach_siamese(
     """Teach looks and properties of `items` into `output`, which opens as a backbone, and as `Double`. `held` names what stops it."""
     if not items.columns:
         raise InputError("no property was named; say which columns of the table are to be learnt: --properties porosity permeability")
-    started = time.monotonic()
-    training = begin(output, overwrite=overwrite)
-    place = torch.device(device)
-    backbone = opened(lessons.backbone, device)
+    setting = Setting.begun(lessons, output, device, overwrite=overwrite)
+    backbone, place = setting.backbone, setting.place
     stop, measure, said = _apart(items, lessons, held)
     teaching = ~(stop | measure)
     notes = [*items.notes, *said, *leaks(items.thumbnails(), _split_by(items.relation), items.groups, items.names)]
@@ -95,7 +92,8 @@ def teach_siamese(
     known = np.repeat(raw[:, None], 2, 1)
     torch.manual_seed(lessons.seed)
     net = Net(backbone, lessons, len(items.columns), place).to(place).eval()
-    net.heads.fit(torch.from_numpy(known[teaching]).to(place))
+    turns = _turns(raw, items, np.flatnonzero(teaching), scaled, backbone, lessons, place, report)
+    net.heads.fit(torch.from_numpy(known[teaching]).to(place), turns)
     asked = np.flatnonzero(stop)[:MOST_ASKED]
 
     def seen() -> npt.NDArray[np.float32]:
@@ -110,7 +108,7 @@ def teach_siamese(
         net, _batch_loss(net, items, np.flatnonzero(teaching), known, scaled, lessons, place), judge, 0.0, plan_of(lessons),
         {**about(items, lessons, backbone, stop), "columns": list(items.columns)}, what="held out, properties and ranking",
     )  # fmt: skip
-    standing = learn(course, device=place, folder=training, report=report)
+    standing = learn(course, device=place, folder=setting.training, report=report)
     double = _double(output, net, properties, lessons)
     vectors = seen()
     double = _measured(double, vectors, scaled, measure)
@@ -121,22 +119,30 @@ def teach_siamese(
         notes.append(f"too few items are measured for intervals of {lessons.coverage:.0%}; they are left open")
     image, rock = _trunks(net, backbone, lessons)
     save(output, image, rock, double)
-    taught = Taught(
-        output, "siamese", "taught" if standing.best_step else "frozen", scores,
-        {"side": items.pictures.side, "pooling": "mean", "views": items.pictures.views, "backbone": backbone.name},
-        items.relation.sizes(), tuple(np.asarray(items.names)[stop].tolist()), tuple(notes),
-        record(items, lessons, backbone, standing, course, notes, device, time.monotonic() - started),
-        {"measured": np.asarray(items.names)[measure].tolist(), "columns": list(items.columns)},
-    )  # fmt: skip
-    taught.write()
-    shutil.rmtree(training, ignore_errors=True)
-    return taught
+    more = {"measured": np.asarray(items.names)[measure].tolist(), "columns": list(items.columns)}
+    return setting.ended(items, lessons, course, standing, stop, scores, notes, kept=bool(standing.best_step), more=more)
 
 
 def _frozen(backbone: Backbone) -> Any:
     """The frozen backbone's mean token of each picture."""
     network: Any = backbone.network
     return lambda pixels: network(network.normalised(pixels))[:, network.prefix :].mean(1)
+
+
+def _turns(
+    raw: npt.NDArray[np.float32], items: Items, rows: npt.NDArray[np.intp], scaled: Floats, backbone: Backbone, lessons: Lessons,
+    place: torch.device, report: Report,
+) -> npt.NDArray[np.float32]:  # fmt: skip
+    """What vectors are multiplied by at first (2, width, width): for looks what tells types apart, for properties what goes with them."""
+    made = np.repeat(np.eye(backbone.width, dtype=np.float32)[None], 2, 0)
+    relation = items.relation.some(rows)
+    if relation.unlike.any() and (relation.kinds >= 0).any():
+        network = Embedding(backbone.network, "mean", backbone.width).to(place).eval()
+        views = views_of(network, items.pictures.with_zoom(1.0), rows, place, lessons.seed, report)
+        made[0] = fitted(raw[rows], views, relation).T
+    if scaled.shape[1]:
+        made[1] = towards(raw[rows], scaled[rows])
+    return made
 
 
 def _split_by(relation: Relation) -> Relation:

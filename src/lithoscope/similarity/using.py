@@ -46,7 +46,9 @@ def use(
     answer: Json = {"model": str(model), "images": len(images), "vectors": vectors.shape[1]}
     if asked is not None:
         own = everything.index(asked)
-        rows = np.array([i for i in range(len(images)) if i != own])
+        rows = np.array([i for i in range(len(images)) if i != own], np.intp)
+        if not rows.size:
+            raise InputError(f"{folder} holds no other image than {asked.name}; name a folder of images to look among")
         if double is not None:
             halves = double.halves(vectors)
             said = double.compared(halves[own], halves[rows])

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from lithoscope.errors import InputError, ResourceError
+from lithoscope.features.device_memory import out_of_memory as out_of_memory
 
 
 def device_of(wanted: str = "auto") -> torch.device:
@@ -37,13 +38,6 @@ def laid_out(what: nn.Module | torch.Tensor) -> nn.Module | torch.Tensor:
     if any(p.ndim == 5 for p in what.parameters()):
         return what
     return what.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether this is a device, or the computer, that had too little memory."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in str(error) or "not enough memory" in str(error))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,8 @@ from lithoscope.training.devices import guarded, laid_out, out_of_memory
 from lithoscope.training.losses import agreement_loss, dense_crops, dice_loss, painted_loss, painted_weight
 from lithoscope.training.progress import Standing, curves
 
+FINISH = 1 / 3
+"""How much longer a network is taught by all there is."""
 AHEAD = 3
 """Batches that are made ready while one is learnt from."""
 
@@ -53,6 +55,10 @@ class Plan:
     half: bool = False
     save_memory: bool = False
     seed: int = 0
+
+    def finishing(self) -> "Plan":
+        """The plan by which a network is taught on, by all there is, after some of it has chosen its weights."""
+        return replace(self, steps=max(1, round(self.steps * FINISH)), rate=self.rate / 2)
 
     def rate_at(self, step: int) -> float:
         """The learning rate of a step."""

@@ -72,7 +72,8 @@ def load(folder: Path, modules: dict[str, nn.Module], optimiser: torch.optim.Opt
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            tensors: Weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            # Copies: Windows does not let a file be replaced that is still mapped into memory.
+            tensors: Weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a mapping
         if header.get("about") != _text(about):
             raise InputError(f"{folder} holds a training of other strokes or settings; choose another folder, or --overwrite it")
         standing = Standing(**json.loads(header["standing"]))

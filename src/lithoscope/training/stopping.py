@@ -7,10 +7,11 @@ STOP = "stop"
 
 
 def wish(folder: Path) -> bool:
-    """Have the training in `folder` end after its next step; False when none is kept there."""
+    """Have the training in `folder`, or what is under way of its parts, end after its next step; False when none is kept there."""
     if not folder.is_dir():
         return False
-    (folder / STOP).touch()
+    for place in (folder, *(part for part in folder.iterdir() if part.is_dir())):
+        (place / STOP).touch()
     return True
 
 

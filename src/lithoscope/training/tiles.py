@@ -26,6 +26,8 @@ Range = tuple[int, int]
 class Tiler:
     """How a network is asked: `reach` and `stride` in voxels along its own axes, and how many bytes the work may take.
 
+    Planes are asked together up to `together` bytes, all of `memory` if that is 0.
+
     `flips`: the mean over the mirror images is answered. `half`: in mixed precision.
     """
 
@@ -38,6 +40,7 @@ class Tiler:
     memory: int = 192 << 20
     flips: bool = False
     half: bool = False
+    together: int = 0
 
     def tile(self, sizes: Sequence[int]) -> list[int]:
         """The edges of a tile of an image of these sizes that fits the memory with what is around it."""
@@ -64,7 +67,7 @@ class Tiler:
         for rows, columns in product(*(_steps(c, t) for c, t in zip(core[1:], tile, strict=True))):
             spans = [self._span(a, b, o, n) for (a, b), o, n in zip((rows, columns), origin[1:], image.shape[1:], strict=True)]
             part = _taken(image, [(core[0].start - side, core[0].stop + side), *spans])
-            at_once = max(1, self.memory // (self.voxel_bytes * part.shape[1] * part.shape[2]))
+            at_once = max(1, (self.together or self.memory) // (self.voxel_bytes * part.shape[1] * part.shape[2]))
             here = tuple(slice(a - s[0], b - s[0]) for (a, b), s in zip((rows, columns), spans, strict=True))
             for first in range(core[0].start, core[0].stop, at_once):
                 last = min(first + at_once, core[0].stop)

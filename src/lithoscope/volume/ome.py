@@ -8,7 +8,7 @@ import zarr
 
 from lithoscope.errors import InputError, UnreadableError
 from lithoscope.volume.box import Triple
-from lithoscope.volume.voxel import Voxel, unit_named
+from lithoscope.volume.voxel import Voxel, in_unit, unit_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +96,13 @@ def _scale(transforms: Any, dimensions: int) -> tuple[float, ...]:
 
 
 def _voxel(names: tuple[str, ...], scale: tuple[float, ...], units: dict[str, Any]) -> Voxel | None:
-    """The voxel size along z, y, x where the axes carry a unit of length; without a unit nothing is known."""
+    """The voxel size along z, y, x in the unit of x, where the axes carry a unit of length; without a unit nothing is known."""
     unit = next((units[n] for n in "xyz" if units.get(n)), None)
     if unit is None:
         return None
     sizes = dict(zip(names, scale, strict=True))
     try:
-        return Voxel((sizes.get("z", sizes["x"]), sizes["y"], sizes["x"]), unit_named(str(unit)))
+        z, y, x = (sizes.get(n, sizes["x"]) * in_unit(str(units.get(n) or unit), str(unit)) for n in "zyx")
+        return Voxel((z, y, x), unit_named(str(unit)))
     except (InputError, KeyError):
         return None

@@ -82,6 +82,8 @@ class Scan:
     def open(cls, path: Path | str, *, readonly: bool = False) -> Self:
         """The scan at `path`: an OME-Zarr 0.4 or 0.5 image, written by Lithoscope or used in place."""
         place = Path(path)
+        if place.name in ("", ".."):  # the folder in which one stands, or above it: names and sidecars go by the real one
+            place = place.resolve()
         if not place.exists():
             raise MissingError(f"there is no scan at {place}; look at the path, or import one: lithoscope import SOURCE {place}")
         if place.name.endswith(".partial"):
@@ -272,10 +274,15 @@ class Scan:
         else:
             self._state["voxel"] = None if voxel is None else voxel.to_json()
             self._save_state()
-        for name in self.images():
-            with storage_errors(self.sidecar):
-                group = zarr.open_group(str(self.sidecar / IMAGES / name), mode="r+")
-                group.attrs["ome"] = ome.attributes(name, level_factors(self.shape), voxel)
+        for folder, labels in ((self.sidecar / IMAGES, False), (self.labels_folder, True)):
+            for name in _names(folder):
+                with storage_errors(folder):
+                    group = zarr.open_group(str(folder / name), mode="r+")
+                    if "lithoscope" not in group.attrs:  # labels of another program
+                        continue
+                    known = cast(dict[str, Any], group.attrs["ome"])
+                    described = ome.attributes(name, level_factors(self.shape), voxel, labels=labels)
+                    group.attrs["ome"] = {**known, "multiscales": described["multiscales"]}
 
     def _chosen(self, wish: FieldOfView | str | None, report: Report) -> FieldOfView | None:
         if isinstance(wish, str):

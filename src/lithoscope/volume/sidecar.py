@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import zlib
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -66,9 +68,12 @@ def save_histogram(path: Path, histogram: Histogram) -> None:
 
 
 def load_histogram(path: Path) -> Histogram | None:
-    """The histogram that was saved, or None."""
+    """The histogram that was saved; None where there is none, or it is damaged: it is counted again then."""
     if not path.exists():
         return None
-    with np.load(path, allow_pickle=False) as saved:
-        exact, minimum, maximum, nan, infinite = (float(v) for v in saved["facts"])
-        return Histogram(saved["counts"], saved["values"], saved["upper"], bool(exact), minimum, maximum, int(nan), int(infinite))
+    try:
+        with np.load(path, allow_pickle=False) as saved:
+            exact, minimum, maximum, nan, infinite = (float(v) for v in saved["facts"])
+            return Histogram(saved["counts"], saved["values"], saved["upper"], bool(exact), minimum, maximum, int(nan), int(infinite))
+    except (ValueError, KeyError, EOFError, BadZipFile, zlib.error):
+        return None

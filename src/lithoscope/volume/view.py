@@ -33,6 +33,8 @@ class Volume:
         self.shape: Triple = triple([sizes.get(a, 1) for a in "zyx"])
         self.dtype: np.dtype[Any] = np.dtype(array.dtype)
         self.ndim = 3
+        edges = dict(zip(axes, array.chunks, strict=True))
+        self.chunks: Triple = triple([edges.get(a, 1) for a in "zyx"])
 
     def __getitem__(self, key: Any, /) -> Any:
         keys = key if isinstance(key, tuple) else (key,)

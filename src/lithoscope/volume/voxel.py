@@ -25,6 +25,12 @@ def unit_named(text: str) -> str:
     return name
 
 
+def in_unit(one: str, other: str) -> float:
+    """How many of the `other` unit one of the first is; exactly 1 where they are the same."""
+    first, second = unit_named(one), unit_named(other)
+    return 1.0 if first == second else UNITS_UM[first] / UNITS_UM[second]
+
+
 @dataclass(frozen=True, slots=True)
 class Voxel:
     """The size of a voxel along (z, y, x) in `unit`, an OME-Zarr unit name."""

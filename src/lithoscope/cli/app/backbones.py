@@ -48,7 +48,7 @@ def pretrain(
     ibot: Annotated[bool, Parameter(negative="--no-ibot")] = True,
     koleo: Annotated[bool, Parameter(negative="--no-koleo")] = True,
     start: str | None = None,
-    tuning: Literal["all", "lora"] = "all",
+    tuning: Literal["all", "lora", "attention"] = "all",
     seed: int = 0,
     device: str = "auto",
     workers: int = 1,
@@ -87,7 +87,8 @@ def pretrain(
     start
         Begin from this backbone (a name, folder or file) instead of from nothing: adapt it to these scans.
     tuning
-        With start: teach all of its weights, or low-rank matrices beside them (lora), which are worked into them at the end.
+        Teach all weights; with start also low-rank matrices beside them (lora), which are worked into them at the end; attention alone,
+        which leaves what each token says of its own patch as it is: with start, or with features from their start in closed form.
     seed
         Equal seeds give equal weights on one kind of device.
     device

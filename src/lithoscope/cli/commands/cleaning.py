@@ -45,14 +45,20 @@ def separate(
     report: Report = silent,
 ) -> Json:
     """Tell touching grains of a class apart and measure them; answers with the run record, `summary`, `sizes` and `files`."""
-    from lithoscope.labels.companions import table_place
+    from lithoscope.errors import InputError, TakenError
+    from lithoscope.labels.companions import delete_companions, table_place
     from lithoscope.labels.separate import separate as run
-    from lithoscope.measure.grains import grains_of, save_grains
+    from lithoscope.measure.grains import grain_files, grains_of, save_grains
     from lithoscope.volume.scan import Scan
 
+    if table is not None and Path(table).suffix.lower() not in ("", ".csv"):
+        raise InputError(f"{table} does not end in .csv; name a table")
+    if table is not None and not overwrite and (there := [file for file in grain_files(Path(table)) if file.exists()]):
+        raise TakenError(f"{there[0]} exists already; give another name, or --overwrite")
     opened = Scan.open(Path(scan))
     name = output or f"{result} separated"
     record = run(opened, result, output=name, id=id, height=height, overwrite=overwrite, report=report)
+    delete_companions(opened, name)  # of an older result of that name; a kill before the new table is written must not leave it
     grains = grains_of(opened, name, report=report)
     files = save_grains(grains, Path(table) if table else table_place(opened, name))
     return record.to_json() | {"summary": grains.summary(), "sizes": grains.distribution(), "files": [str(file) for file in files]}

@@ -92,6 +92,8 @@ def explain(
 
 def _check(kind: str, target: Path, scans: Sequence[str], overwrite: bool, mass: float, token: str | None) -> None:
     """What can be refused before anything is read."""
+    from lithoscope.explain.keeping import check_replaceable
+
     if kind not in KINDS:
         raise InputError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
     endings = tuple(e for e in ENDINGS if kind != "embedding" or e != ".zarr")
@@ -107,6 +109,8 @@ def _check(kind: str, target: Path, scans: Sequence[str], overwrite: bool, mass:
         raise InputError("--kind similarity compares with a token; name a voxel of it: --token z,y,x")
     if target.exists() and not overwrite:
         raise TakenError(f"{target} exists already; give another name, or --overwrite")
+    if target.suffix.lower() == ".zarr":
+        check_replaceable(target)
     with storage_errors(target):
         if not target.parent.is_dir():
             raise InputError(f"the folder {target.parent} is not there; make it, or write elsewhere")

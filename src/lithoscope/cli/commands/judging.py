@@ -128,6 +128,8 @@ def spotcheck(
     if table is not None:
         named_places.write_table(check, Path(table))
     found = {"scan": opened.name, "result": result, "places": len(check.drawn.places), "named": len(check.seen), "table": table}
+    strange = named_places.unknown_classes(opened, check)
+    found["notes"] = [strange] if strange else []
     try:
         return {**found, **check.checked().to_json(), "missing": ""}
     except InputError as error:

@@ -27,7 +27,7 @@ def pretrain(
     ibot: bool = True,
     koleo: bool = True,
     start: str | None = None,
-    tuning: Literal["all", "lora"] = "all",
+    tuning: Literal["all", "lora", "attention"] = "all",
     seed: int = 0,
     device: str = "auto",
     workers: int = 1,
@@ -42,15 +42,18 @@ def pretrain(
 
     if tuning == "lora" and not start:
         raise InputError("tuning=lora goes on from a backbone; name one with --start")
+    if tuning == "attention" and not start and objective != "features":
+        raise InputError("attention alone is taught in a network that tells something: name one with --start, or objective=features")
     sources = sources_of(scans)
     plan = plan_of(
-        objective, size=size, patch=patch, position=position, steps=steps, batch=batch, rate=rate, ibot=ibot, koleo=koleo, seed=seed
+        objective, size=size, patch=patch, position=position, steps=steps, batch=batch, rate=rate, ibot=ibot, koleo=koleo,
+        tuning=tuning, seed=seed,
     )  # fmt: skip
     begun = None
     if start:
         begun = open_backbone(Path(start) if Path(start).exists() else start).network.requires_grad_(True)
         side = begun.config.patch
-        plan = replace(plan, network=begun.config, side=12 * side, local_side=6 * side, tuning=tuning)
+        plan = replace(plan, network=begun.config, side=12 * side, local_side=6 * side)
     folder = Path(output)
     network = teach(sources, folder, plan, start=begun, device=device_of(device), workers=workers, minutes=minutes, report=report)
     crops = crops_of(plan, sources)

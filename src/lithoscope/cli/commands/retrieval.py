@@ -196,6 +196,8 @@ def search(
     from lithoscope.retrieval.tables import hits_csv, hits_sheet
     from lithoscope.similarity.query import CANDIDATES, by_gate, double_of
 
+    if k < 1:
+        raise InputError(f"{k} places were asked for; ask for one or more")
     if output is not None and Path(output).suffix.lower() not in (".csv", ".png"):
         raise InputError(f"{output} ends in neither .csv nor .png; name one of these")
     if output is not None and Path(output).exists() and not overwrite:

@@ -77,15 +77,13 @@ def _self_trained(
     source: str, unlabelled: str, items: Any, lessons: Any, rules: Json, review: str, folder: Path, device: str, overwrite: bool,
     report: Report,
 ) -> Json:  # fmt: skip
-    import shutil
-
-    from lithoscope.similarity.rounds import NAME, self_train
+    from lithoscope.similarity.rounds import forget, self_train
     from lithoscope.similarity.selftraining import Rules
     from lithoscope.similarity.sources import pool_of, write_thumbnails
     from lithoscope.similarity.teach import opened
 
-    if overwrite and (folder / NAME).is_file():
-        shutil.rmtree(folder)
+    if overwrite:
+        forget(folder)
     known = Rules.__dataclass_fields__
     if strange := [key for key in rules if key not in known]:
         raise InputError(f"self-training has no rule {strange[0]!r}; it has {', '.join(known)}")

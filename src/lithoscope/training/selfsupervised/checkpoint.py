@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lithoscope.errors import InputError
+from lithoscope.errors import InputError, UnreadableError
 
 SCHEMA = 1
 NAME = "state.safetensors"
@@ -29,14 +29,18 @@ def save(folder: Path, step: int, objective: nn.Module, optimiser: torch.optim.O
 
 def load(folder: Path, objective: nn.Module, optimiser: torch.optim.Optimizer, about: dict[str, Any]) -> int:
     """Take up the state in `folder`; gives the steps done, 0 when there is none. Another objective or network is refused."""
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     path = folder / NAME
     if not path.exists():
         return 0
-    with safe_open(path, framework="pt") as file:
-        saved = json.loads((file.metadata() or {}).get("about", "{}"))
-        tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    try:
+        with safe_open(path, framework="pt") as file:
+            saved = json.loads((file.metadata() or {}).get("about", "{}"))
+            # Copies: Windows does not let a file be replaced that is still mapped into memory.
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UnreadableError(f"the unfinished training in {folder} is damaged; delete the folder and teach again") from error
     for key, value in about.items():
         if saved.get(key) != value:
             raise InputError(

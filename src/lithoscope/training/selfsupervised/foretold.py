@@ -25,13 +25,15 @@ from lithoscope.training.selfsupervised.described import NUMBERS, described
 class FeatureSettings:
     """`masked`: the range of hidden shares, one drawn a crop. `hidden`: the weight of hidden patches beside the seen ones.
     `tight`: the weight of tokens being a linear map of the numbers. `origin`: the weight of naming the scan, where there are
-    several; `smoothing`: how sure it need not be."""
+    several; `smoothing`: how sure it need not be; `pooled`: by the mean and spread of the patches as well as by the class token, which
+    has every token say a little of the scan as a whole."""
 
     masked: tuple[float, float] = (0.0, 0.3)
     hidden: float = 0.25
     tight: float = 0.0
     origin: float = 0.1
     smoothing: float = 0.1
+    pooled: bool = True
 
 
 class Foretold(nn.Module):
@@ -47,7 +49,7 @@ class Foretold(nn.Module):
             torch.manual_seed(seed + 1)
             self.describe = nn.Linear(config.hidden, NUMBERS)
             nn.init.orthogonal_(self.describe.weight)
-            self.name_scan = nn.Linear(3 * config.hidden, origins)
+            self.name_scan = nn.Linear((3 if self.settings.pooled else 1) * config.hidden, origins)
 
     @property
     def backbone(self) -> Vit:
@@ -81,8 +83,8 @@ class Foretold(nn.Module):
             parts["tight"] = (apart.square().sum(-1) * ~masked).sum() / (~masked).sum().clamp_min(1) / NUMBERS
             total = total + s.tight * parts["tight"]
         if s.origin and self.name_scan.out_features > 1:
-            pooled = torch.cat([encoded[:, 0], tokens.mean(1), tokens.float().std(1).to(tokens.dtype)], -1)
-            named = self.name_scan(pooled).float()
+            told = [encoded[:, 0], *([tokens.mean(1), tokens.float().std(1).to(tokens.dtype)] if s.pooled else [])]
+            named = self.name_scan(torch.cat(told, -1)).float()
             parts["origin"] = functional.cross_entropy(named, origins, label_smoothing=s.smoothing)
             total = total + s.origin * parts["origin"]
         return total, {name: float(value.detach()) for name, value in parts.items()}

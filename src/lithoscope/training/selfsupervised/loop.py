@@ -21,10 +21,11 @@ from lithoscope.training.selfsupervised.clock import Clock
 from lithoscope.training.selfsupervised.crops import Crops, Pool, Source
 from lithoscope.training.selfsupervised.dino import Dino, DinoSettings
 from lithoscope.training.selfsupervised.foretold import FeatureSettings, Foretold
+from lithoscope.training.selfsupervised.likeness import looked_at
 from lithoscope.training.selfsupervised.mae import Mae, MaeSettings
 from lithoscope.training.selfsupervised.preview import draw
 from lithoscope.training.selfsupervised.schedule import Schedule
-from lithoscope.training.selfsupervised.tuning import Tuning, begun, plainly
+from lithoscope.training.selfsupervised.tuning import Tuning, attention_alone, begun, plainly
 from lithoscope.training.selfsupervised.warm_start import settle_reading, warm_start
 
 Objective = Dino | Foretold | Mae
@@ -81,6 +82,8 @@ def pretrain(
     if minutes is not None and minutes <= 0:
         raise InputError(f"a training of {minutes:g} minutes is none; give more minutes, or steps")
     objective = _objective(plan, begun(start, plan.tuning, plan.seed), len(sources)).to(device)
+    if plan.tuning == "attention":
+        attention_alone(objective.student if isinstance(objective, Dino) else objective.encoder)
     optimiser = torch.optim.AdamW(_groups(objective), lr=plan.schedule.rate, betas=(0.9, 0.999 if plan.objective == "dino" else 0.95))
     crops = crops_of(plan, sources)
     about = {"objective": plan.objective, "network": _plain(plan.network.to_json()), "seed": plan.seed, "tuning": plan.tuning}
@@ -108,7 +111,7 @@ def pretrain(
             while done < min(schedule.steps, stop_after or schedule.steps):
                 said = _step(objective, optimiser, crops, replace(plan, schedule=schedule), done, device, pool)
                 if done % WATCH == 0:
-                    said["rank"] = rank_now(objective.backbone, crops, done)
+                    said |= {"rank": rank_now(objective.backbone, crops, done), "looked": looked_now(objective.backbone, crops, done)}
                 done, here = done + 1, time.monotonic() - started
                 with log.open("a", encoding="utf-8") as file:
                     file.write(json.dumps({"step": done - 1, **said, "seconds": round(before + here, 1)}) + "\n")
@@ -136,13 +139,28 @@ def rank_now(network: Vit, crops: Crops, step: int) -> float:
     return round(effective_rank(tokens.flatten(0, 1).float().cpu().numpy()), 2)
 
 
+def looked_now(network: Vit, crops: Crops, step: int) -> list[float]:
+    """At how many tokens a patch of eight crops of this step looks, in each layer."""
+    return [round(count, 1) for count in looked_at(network, crops.single(step, 8)[0])]
+
+
 def _forget(log: Path, first: int) -> float:
     """Drop what the log says of steps that no checkpoint kept; gives the seconds that went into those that remain."""
     if not log.exists():
         return 0.0
-    lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip() and json.loads(line)["step"] < first]
-    log.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return float(json.loads(lines[-1])["seconds"]) if lines else 0.0
+    known = [(line, _said(line)) for line in log.read_text(encoding="utf-8").splitlines()]
+    kept = [(line, said) for line, said in known if said is not None and said["step"] < first]
+    log.write_text("".join(line + "\n" for line, _ in kept), encoding="utf-8")
+    return float(kept[-1][1]["seconds"]) if kept else 0.0
+
+
+def _said(line: str) -> dict[str, Any] | None:
+    """What a line of the log says; None of one that was torn by a crash or a full disk."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) and {"step", "seconds"} <= set(said) else None
 
 
 def _objective(plan: Plan, start: Vit | None, sources: int) -> Objective:

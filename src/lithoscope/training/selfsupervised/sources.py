@@ -9,8 +9,10 @@ from lithoscope.errors import InputError
 from lithoscope.features.vit import VitConfig
 from lithoscope.training.selfsupervised.augment import Augmentation
 from lithoscope.training.selfsupervised.crops import Source
+from lithoscope.training.selfsupervised.foretold import FeatureSettings
 from lithoscope.training.selfsupervised.loop import Plan
 from lithoscope.training.selfsupervised.schedule import Schedule
+from lithoscope.training.selfsupervised.tuning import Tuning
 from lithoscope.volume.scan import Scan
 
 SIZES = {"test": (48, 2, 3), "tiny": (192, 12, 3), "small": (384, 12, 6)}
@@ -41,6 +43,7 @@ def plan_of(
     rate: float | None = None,
     ibot: bool = True,
     koleo: bool = True,
+    tuning: Tuning = "all",
     seed: int = 0,
 ) -> Plan:
     """The plan of these choices; a global view is 12 patches wide, a local one 6."""
@@ -56,7 +59,9 @@ def plan_of(
     )
     dino = objective == "dino"
     schedule = Schedule(steps=steps, batch=batch or (16 if dino else 32), rate=rate or (3e-4 if dino else 8e-4))
-    plan = Plan(objective=objective, network=network, schedule=schedule, side=12 * patch, local_side=6 * patch, seed=seed)
+    plan = Plan(objective=objective, network=network, schedule=schedule, side=12 * patch, local_side=6 * patch, seed=seed, tuning=tuning)
     if objective == "features":
         plan = replace(plan, augmentation=Augmentation(blur=0.8, blur_chance=0.2, noise=0.06, noise_chance=0.4))
+    if tuning == "attention":
+        plan = replace(plan, features=FeatureSettings(masked=(0.0, 0.6), hidden=1.0, pooled=False))
     return replace(plan, dino=replace(plan.dino, ibot=1.0 if ibot else 0.0, koleo=0.1 if koleo else 0.0))

@@ -21,6 +21,7 @@ from lithoscope.features.vit import Layer, Vit, VitConfig
 from lithoscope.training.selfsupervised.augment import Augmentation, blurred, toned
 from lithoscope.training.selfsupervised.crops import Crops
 from lithoscope.training.selfsupervised.described import NUMBERS, WIDTHS, described
+from lithoscope.training.selfsupervised.likeness import HEARD, hear_kinds, look_alike
 from lithoscope.training.selfsupervised.probing_filters import probing
 
 if TYPE_CHECKING:
@@ -81,6 +82,29 @@ class Room:
         room = (self.work.stop - self.own.stop) // 8 * 8 if self.config.position == "conv" else 0
         return slice(self.own.stop, self.own.stop + min(room, 8 * len(NEAR)))
 
+    @property
+    def kinds(self) -> tuple[tuple[int, ...], ...]:
+        """By which numbers the heads of the last layer tell kinds of patches apart: all, grey values, curvatures."""
+        grey = tuple(range(0, NUMBERS - 1, 3))
+        every = (tuple(range(NUMBERS)), grey, tuple(n for n in range(NUMBERS - 1) if n not in grey))
+        wide = self.config.hidden // self.config.heads > NUMBERS
+        return every[: min(self.config.heads, (self.work.stop - self.work.start) // (NUMBERS + 1)) if wide else 0]
+
+    @property
+    def last(self) -> slice:
+        """What attention of the last layer writes to: for each kind its numbers, and the size of the patch's own."""
+        return slice(self.config.hidden - len(self.kinds) * (NUMBERS + 1), self.config.hidden)
+
+    @property
+    def heard(self) -> Tensor:
+        """The channels of each kind's numbers, (kinds, NUMBERS)."""
+        return torch.arange(self.last.start, self.last.stop).view(-1, NUMBERS + 1)[:, :NUMBERS]
+
+    @property
+    def sizes(self) -> Tensor:
+        """The channels that hold how large a patch's numbers of each kind are, (kinds)."""
+        return torch.arange(self.last.start, self.last.stop).view(-1, NUMBERS + 1)[:, NUMBERS]
+
     def ways(self) -> Tensor:
         """How numbers are written to the channels, (NUMBERS, hidden): 1 and -1."""
         made = torch.zeros(NUMBERS, self.config.hidden)
@@ -127,13 +151,21 @@ def warm_start(
         x, far = torch.cat([network.embeddings(part) for part in torch.split(seen, batch)]), network.far(seen)
         last = len(network.encoder.layer) - 1
         for number, layer in enumerate(cast("list[Layer]", network.encoder.layer)):
-            layer.layer_scale1.lambda1.fill_(MIXED)  # type: ignore[operator]
             rows = x[:, network.prefix :].flatten(0, 1)
+            look_alike(layer, layer.norm1(rows), _told_by(room, reading))
+            layer.attention.output.dense.weight.mul_(MIXED)
+            if number == last and len(room.heard):
+                spread = float(rows.std(-1, correction=0).mean())
+                hear_kinds(layer, spread, [reading[list(kind)] for kind in room.kinds], reading, room.heard, room.sizes)
+            y = torch.cat([part + layer.layer_scale1(layer.attention(layer.norm1(part), far)) for part in torch.split(x, batch)])
+            rows = y[:, network.prefix :].flatten(0, 1)
             inputs = layer.norm2(rows)
             generator = torch.Generator().manual_seed(seed + number)
             if number < last:
                 _ask(layer, inputs, clean, number, generator)
                 wanted = (aims - rows @ reading.T) @ ways
+                if number == last - 1 and len(room.heard):
+                    _clear(layer, rows, rows @ reading.T, wanted, room)
             else:
                 wanted = _mixing(layer, inputs, rows, reading, room, generator)
                 wanted[:, : room.constants.start] = (aims - rows @ reading.T) @ ways[:, : room.constants.start]
@@ -141,11 +173,17 @@ def warm_start(
             weight, offset = ridge(hidden, wanted, strength)
             layer.mlp.fc2.weight.copy_(weight)
             layer.mlp.fc2.bias.copy_(offset)
-            x = torch.cat([layer(part, None, far) for part in torch.split(x, batch)])
+            x = torch.cat([part + layer.layer_scale2(layer.mlp(layer.norm2(part))) for part in torch.split(y, batch)])
         spread = float(x[:, network.prefix :].std(-1, correction=0).mean())
         network.layernorm.weight.fill_(spread)
         network.layernorm.weight[room.silent] = 0
         read_off(objective, network.layernorm(x[:, network.prefix :].flatten(0, 1)), aims)
+
+
+def _told_by(room: Room, reading: Tensor) -> list[Tensor]:
+    """What heads tell tokens by: the numbers, what lies around, the detail of the patch."""
+    every = torch.eye(room.config.hidden)
+    return [reading, *(every[part] for part in (room.around, room.own) if part.stop - part.start > 1)]
 
 
 def settle_reading(objective: "Foretold", crops: Crops, how: Augmentation, *, seed: int = 0, steps: int = 4, batch: int = 16) -> None:
@@ -240,6 +278,17 @@ def _ask(layer: Layer, inputs: Tensor, clean: Tensor, number: int, generator: to
     layer.mlp.fc1.bias.copy_(torch.cat(offsets))
 
 
+def _clear(layer: Layer, rows: Tensor, told: Tensor, wanted: Tensor, room: Room) -> None:
+    """Have a layer empty the channels that the next one's attention writes to, and say there how large each kind of number is."""
+    places = room.last
+    count = places.stop - places.start
+    layer.mlp.fc1.weight[-count:] = 0.5 * torch.eye(rows.shape[1])[places]
+    layer.mlp.fc1.bias[-count:] = 6.0
+    wanted[:, places] = -rows[:, places]
+    for kind, channel in zip(room.kinds, room.sizes.tolist(), strict=True):
+        wanted[:, channel] += told[:, list(kind)].square().mean(-1)
+
+
 def _mixing(layer: Layer, inputs: Tensor, rows: Tensor, reading: Tensor, room: Room, generator: torch.Generator) -> Tensor:
     """Set the last layer's hidden units to what takes the workspace away and mixes the numbers; gives what is wanted of it."""
     inner, hidden = layer.mlp.fc1.out_features, inputs.shape[1]
@@ -249,6 +298,10 @@ def _mixing(layer: Layer, inputs: Tensor, rows: Tensor, reading: Tensor, room: R
     drawn = torch.randn(count, NUMBERS, generator=generator) * weights.sqrt() * BENT / weights.sum().sqrt()
     shift = torch.randn(count, generator=generator) * 0.7 * BENT
     mixed = told @ drawn.T + shift
+    for kind, channels in enumerate(room.heard):
+        beside = slice(2 * kind + 1, None, 2 * len(room.heard))
+        more = torch.randn(drawn[beside].shape, generator=generator) * weights.sqrt() * BENT / weights.sum().sqrt()
+        mixed[:, beside] += rows[:, channels] @ more.T / HEARD
     wanted = torch.zeros(len(rows), hidden)
     wanted[:, room.work] = torch.tanh(mixed) - rows[:, room.work]
     weight, offset = ridge(inputs, mixed, 1e-6)

@@ -77,7 +77,7 @@ def understood(path: object) -> Iterator[None]:
 
 def natural(name: str) -> list[tuple[int, int, str]]:
     """A sorting key that puts slice2 before slice10."""
-    return [(0, int(part), part) if part.isdigit() else (1, 0, part.casefold()) for part in re.split(r"(\d+)", name)]
+    return [(0, int(part), part) if part.isdecimal() else (1, 0, part.casefold()) for part in re.split(r"(\d+)", name)]
 
 
 def by(shape: tuple[int, ...]) -> str:

@@ -18,7 +18,7 @@ from lithoscope.errors import ChoiceError, InputError, UnreadableError
 from lithoscope.volume.box import Triple
 from lithoscope.volume.formats.axes import NOTHING, Wish, chosen, described
 from lithoscope.volume.formats.source import COLOUR, DAMAGE, PALETTE, by, checked_shape, one_line, stored_dtype
-from lithoscope.volume.voxel import Voxel, unit_named
+from lithoscope.volume.voxel import Voxel, in_unit, unit_named
 
 SMALLEST_DIRECTORY = 30
 """Bytes that a page's directory takes at least; more pages than fit into the file are a loop."""
@@ -283,10 +283,16 @@ def _ome_voxel(text: str) -> Voxel | None:
     pixels = (pixels[0] if isinstance(pixels, list) else pixels)["Pixels"]
     if "PhysicalSizeX" not in pixels:
         return None
-    unit = unit_named(str(pixels.get("PhysicalSizeXUnit", "µm")))
+    unit = str(pixels.get("PhysicalSizeXUnit", "µm"))
+
+    def size(axis: str, otherwise: float) -> float:
+        """In the unit of x, which is meant where an axis names none of its own."""
+        said = pixels.get(f"PhysicalSize{axis}")
+        return otherwise if said is None else float(said) * in_unit(str(pixels.get(f"PhysicalSize{axis}Unit", unit)), unit)
+
     x = float(pixels["PhysicalSizeX"])
-    y = float(pixels.get("PhysicalSizeY", x))
-    return Voxel((float(pixels.get("PhysicalSizeZ", y)), y, x), unit)
+    y = size("Y", x)
+    return Voxel((size("Z", y), y, x), unit_named(unit))
 
 
 def _tag_voxel(file: tifffile.TiffFile) -> Voxel | None:
