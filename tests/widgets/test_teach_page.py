@@ -173,15 +173,15 @@ def test_marks_are_kept_with_the_library_and_taken_back(asked, qtbot):
     for i in (0, 1):
         asked.hits.item(i).setSelected(True)
     row.alike_button.click()
-    assert "3 alike, 0 unlike" in row._line.text()
+    assert "3 pairs alike, 0 unlike" in row._line.text()
     asked.hits.clearSelection()
     asked.hits.item(3).setSelected(True)
     row.unlike_button.click()
-    assert "3 alike, 1 unlike" in row._line.text()
+    assert "3 pairs alike, 1 unlike" in row._line.text()
     choose(asked.teaching.sources.what, "marks")
     assert asked.teaching.sources.problem() == ""
     row.back_button.click()
-    assert "3 alike, 0 unlike" in row._line.text()
+    assert "3 pairs alike, 0 unlike" in row._line.text()
 
 
 def test_a_network_is_taught_and_the_library_seen_by_it(asked, session, qtbot):
@@ -225,6 +225,7 @@ def test_what_is_proposed_is_reviewed_and_taught_on(asked, session, qtbot):
     if "unlabelled" in page.note.text() and not page.review.isVisibleTo(page):
         return  # every patch has a class by its scan
     assert page.review.tiles.count()
+    assert not page.form.isVisibleTo(page), "the grid has the room"
     page.review.no_rest_button.click()
     page.review.done_button.click()
     qtbot.waitUntil(lambda: page._job is None and len(page._answer.get("rounds", [])) == 2, timeout=120_000)

@@ -25,6 +25,7 @@ class HitList(QListWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setObjectName("places")
         self.setAccessibleName("Similar places")
         self.setToolTip("Double-click a place to go there; choose several to take them as examples or labels")
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)

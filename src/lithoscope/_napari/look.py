@@ -121,6 +121,7 @@ def style_sheet(colours: Colours) -> str:
     muted = _between(text_colour, soft, 0.35).name()
     faint = _between(text_colour, soft, 0.8).name()
     accent = QColor(colours.accent)
+    chosen = _between(accent, soft, 0.55).name()
     on_accent = "#ffffff" if accent.lightness() < 150 else "#1e1e21"
     return f"""
     QLabel[muted="true"] {{ color: {muted}; }}
@@ -131,6 +132,8 @@ def style_sheet(colours: Colours) -> str:
     QPushButton#main:disabled {{ background-color: {colours.panel}; color: {muted}; }}
     QFrame#rule {{ background-color: {faint}; border: none; }}
     QFrame#hints {{ background-color: {colours.panel}; border-radius: 4px; }}
+    QListWidget#places QWidget {{ background: transparent; }}
+    QListWidget#places::item:selected {{ background-color: {chosen}; border-left: 3px solid {colours.accent}; }}
     QTableWidget {{ gridline-color: transparent; }}
     QTableWidget QHeaderView, QTableWidget QHeaderView::section {{
         background: transparent; border: none; color: {muted}; padding: 0px 3px;

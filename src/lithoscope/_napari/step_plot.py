@@ -23,7 +23,7 @@ class StepPlot(pg.PlotWidget):
         self.getPlotItem().getViewBox().setDefaultPadding(0.02)
         self.getAxis("left").setWidth(34)
         self.getAxis("bottom").enableAutoSIPrefix(False)
-        self._legend = self.addLegend(offset=(-6, 4), labelTextSize="8pt", verSpacing=-6)
+        self._legend = self.addLegend(offset=(-6, 4), labelTextSize="8pt", verSpacing=-6, colCount=3)
 
     def set_colours(self, colours: Colours) -> None:
         """Follow the window's theme."""
@@ -33,6 +33,10 @@ class StepPlot(pg.PlotWidget):
             self.getAxis(axis).setPen(pg.mkPen(words, width=1))
             self.getAxis(axis).setTextPen(words)
         self._legend.setLabelTextColor(words)
+
+    def count_in_wholes(self, most: int | None) -> None:
+        """Mark 0, 1 … `most` below, where the steps are few and nothing lies between them; None: whatever fits."""
+        self.getAxis("bottom").setTicks(None if most is None else [[(i, str(i)) for i in range(most + 1)]])
 
     def show_from_zero(self, values: list[float]) -> None:
         """Leave room for these, for 1, and for the legend above."""

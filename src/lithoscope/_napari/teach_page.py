@@ -149,7 +149,8 @@ class TeachPage(QWidget):
 
     def _on_name(self) -> None:
         self._answer = {}
-        for part in (self.use_button, self.review, self.curve, self.words):
+        self._reviewing(False)
+        for part in (self.use_button, self.curve, self.words):
             part.hide()
         self.check()
 
@@ -163,7 +164,7 @@ class TeachPage(QWidget):
         arguments: Json = {**self.sources.arguments(), "output": str(self.folder), "settings": self.form.values()}
         if self.rounds.isChecked() and self.rounds.isVisibleTo(self):
             arguments["unlabelled"] = self.pool_edit.text().strip() if self.sources.key == FOLDER else "rest"
-        self.review.hide()
+        self._reviewing(False)
         self.use_button.hide()
         self._job = self._session.run("similarity_train", arguments, f"teach {self.name_edit.text().strip()}", self._on_taught)
         self.say("it is being taught in the background")
@@ -181,6 +182,7 @@ class TeachPage(QWidget):
             return
         curves = job.details.get("curves")
         if curves:
+            self.curve.count_in_wholes(None)
             self.curve.show_curves(curves)
         self.curve.setVisible(self.curve.isVisibleTo(self) or bool(curves))
         learning = job.state == "running" and job.message.startswith("learning")
@@ -209,6 +211,7 @@ class TeachPage(QWidget):
         if "rounds" in answer:
             self._show_rounds(answer)
         else:
+            self.curve.count_in_wholes(None)
             self.curve.show_curves(answer["curves"])
             self.curve.show()
             self.words.setText(f"learnt for {answer['steps']} steps, best at {answer['best_step']}")
@@ -225,14 +228,21 @@ class TeachPage(QWidget):
         held = [float(r["score"]) for r in answer["rounds"]]
         before = [float(answer["rounds"][0]["frozen"])] if answer["rounds"] else []
         self.curve.show_curves({"judged_at": [float(i) for i in range(len(held) + 1)], "held_out": [*before, *held], "step": [len(held)]})
+        self.curve.count_in_wholes(len(held))
         self.curve.setVisible(bool(held))
         self.words.setText("\n".join(lines))
         self.words.setVisible(bool(lines))
         self.say(answer["done"] or f"review what is proposed after round {len(held)}")
-        self.review.setVisible(bool(answer["open"]))
+        self._reviewing(bool(answer["open"]))
         if answer["open"]:
             self.review.show_proposals(answer["open"])
             self.review.tiles.setFocus()
+
+    def _reviewing(self, on: bool) -> None:
+        """The grid in place of the settings, which stay as they are while rounds go on."""
+        self.review.setVisible(on)
+        for part in (self.sources, self.form):
+            part.setVisible(not on)
 
     def _on_reviewed(self, decisions: dict[str, bool]) -> None:
         arguments = {"folder": str(self.folder)}

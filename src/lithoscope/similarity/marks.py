@@ -72,4 +72,4 @@ class Marks:
     def words(self) -> str:
         """In one line."""
         alike = sum(m.alike for m in self.pairs)
-        return f"{alike} alike, {len(self.pairs) - alike} unlike" if self.pairs else "nothing is marked yet"
+        return f"{alike} pairs alike, {len(self.pairs) - alike} unlike" if self.pairs else "nothing is marked yet"
