@@ -1,5 +1,7 @@
 """All methods on this scan by one protocol: which, against what, and what came of it."""
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, Signal
@@ -194,13 +196,13 @@ class ComparePanel(QWidget):
     def _on_page(self) -> None:
         scan = self._session.scan
         if scan is not None:
-            ask_where(self, "Page", scan.path.with_name(f"{scan.name} comparison.html"), "Web page (*.html)", self._write_page)
+            proposal = scan.path.with_name(f"{scan.name} comparison.html")
+            ask_where(self, "Page", proposal, "Web page (*.html)", partial(self._write_page, scan.path))
 
-    def _write_page(self, out: Any) -> None:
-        scan = self._session.scan
-        if scan is not None:
-            arguments = {"scan": str(scan.path), "results": [], "out": str(out), "comparison": NAME, "overwrite": True}
-            self._session.run("report", arguments, f"page {out.name}")
+    def _write_page(self, scan: Path, out: Path) -> None:
+        """Of the scan that it was asked for: another may have been opened while the dialog was."""
+        arguments = {"scan": str(scan), "results": [], "out": str(out), "comparison": NAME, "overwrite": True}
+        self._session.run("report", arguments, f"page {out.name}")
 
 
 def _short(seconds: float) -> str:

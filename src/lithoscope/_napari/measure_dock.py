@@ -218,13 +218,12 @@ class MeasureDock(Dock):
         if scan is None or not name:
             return
         proposal = scan.path.with_name(f"{scan.name} {name}.html")
-        ask_where(self, "Report", proposal, "Web page (*.html)", lambda out: self._write_report(name, out))
+        ask_where(self, "Report", proposal, "Web page (*.html)", partial(self._write_report, scan.path, name))
 
-    def _write_report(self, name: str, out: Path) -> None:
-        scan = self.session.scan
-        if scan is not None:
-            arguments = {"scan": str(scan.path), "results": [name], "out": str(out), "overwrite": True, **self._also()}
-            self.session.run("report", arguments, f"report {out.name}")
+    def _write_report(self, scan: Path, name: str, out: Path) -> None:
+        """Of the scan that it was asked for: another may have been opened while the dialog was."""
+        arguments = {"scan": str(scan), "results": [name], "out": str(out), "overwrite": True, **self._also()}
+        self.session.run("report", arguments, f"report {out.name}")
 
     def _as_text(self) -> str:
         """The phases, and what was measured beyond fractions, as tab-separated text."""
