@@ -21,7 +21,7 @@ def bundle(scan: Scan, out: Path, *, overwrite: bool = False, report: Report = s
     files = [*_files(scan.path), *_files(scan.sidecar)]
     partial = out.with_name(out.name + ".partial")
     try:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED, allowZip64=True, strict_timestamps=False) as archive:
             for number, file in enumerate(files):
                 report(Progress(number, len(files), "bundling"))
                 kind = zipfile.ZIP_DEFLATED if file.suffix in (".json", ".csv", ".txt") else zipfile.ZIP_STORED
@@ -46,4 +46,5 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _left_out(path: Path) -> bool:
-    return path.parts[0] == "cache" or any(part.endswith((".partial", ".lock")) for part in path.parts)
+    lock = path.name in ("lock", "lock.guard") or path.name.startswith(".lock.")  # on another computer they would be believed
+    return path.parts[0] == "cache" or lock or any(part.endswith(".partial") for part in path.parts)

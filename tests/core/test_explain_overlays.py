@@ -1,6 +1,7 @@
 """Overlays without a network: where cells lie, what is outlined, figures, tables and what is kept on disk."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -161,6 +162,11 @@ def test_a_scan_or_another_folder_is_not_replaced_by_an_overlay_even_when_asked(
     assert (tmp_path / "photos.zarr" / "one.jpg").exists()
     path = keeping.write(tmp_path / "pca.zarr", overlay(), scan)
     assert keeping.read_overlay(keeping.write(path, overlay(notes=("new",)), scan, overwrite=True)).notes == ("new",)
+
+
+def test_disagreements_of_other_results_are_kept_beside_each_other():
+    names = {keeping.name_of(replace(overlay(), kind="disagreement", about={"results": r})) for r in (["otsu", "a/b"], ["otsu", "forest"])}
+    assert names == {"disagreement-otsu_a_b-z4", "disagreement-otsu_forest-z4"}
 
 
 def test_overlays_are_kept_beside_the_scan_under_a_telling_name(scan):

@@ -40,6 +40,14 @@ def test_nothing_is_connected_and_no_surface_lies_across_separate_slices(scan):
     assert found["connected"]["2"]["percolates"] == {"z": False, "y": True, "x": True}
 
 
+def test_nothing_reaches_from_face_to_face_through_a_single_slice(tmp_path):
+    scan = make_scan(tmp_path / "one.zarr", (1, 30, 30), shard=(1, 16, 16))
+    made_result(scan, a_column()[:1])
+    found = structure(scan, "a")["connected"]
+    assert found["1"]["percolates"] == {"z": False, "y": False, "x": False}
+    assert found["2"]["percolates"] == {"z": False, "y": True, "x": True}
+
+
 def test_grains_of_separate_slices_touch_none_of_another_slice_and_are_not_cut_by_it(scan):
     scan.separate_slices = True
     made_result(scan, a_column())

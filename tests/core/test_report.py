@@ -12,6 +12,7 @@ from lithoscope.compare import compare
 from lithoscope.errors import InputError, MissingError, TakenError
 from lithoscope.labels.predict import segment
 from lithoscope.labels.strokes import strokes
+from lithoscope.measure.readable import readable
 from lithoscope.report import report_page
 from lithoscope.report.charts import Line, Point, lines, nice_step, number, points
 from lithoscope.segmenters import configured, segmenter
@@ -141,3 +142,10 @@ def test_figures_leave_gaps_where_there_is_no_value_and_escape_names():
 def test_numbers_and_steps_are_short():
     assert [number(v) for v in (0, 0.25, 1500, 1e6, 2e-5, 1e-4)] == ["0", "0.25", "1500", "10⁶", "2·10⁻⁵", "10⁻⁴"]
     assert [nice_step(v) for v in (0.011, 0.2, 3, 70)] == pytest.approx([0.02, 0.2, 5, 100])
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(311083.4, "311,100"), (0.0210912, "0.02109"), (9999.7, "10,000"), (12.5, "12.5"), (3.2e12, "3.2e+12"), (0, "0")]
+)
+def test_quantities_are_written_to_be_read(value, words):
+    assert readable(value) == words

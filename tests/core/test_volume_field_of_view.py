@@ -6,8 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lithoscope.errors import InputError, MissingError
+from lithoscope.job import Cancelled
 from lithoscope.volume.box import Box
+from lithoscope.volume.convert import import_scan
 from lithoscope.volume.field_of_view import BoxView, Cylinder, Mask, from_json, parse, propose
+from lithoscope.volume.scan import Scan
 
 
 def disc(shape, cy, cx, r):
@@ -123,3 +126,29 @@ def test_a_mask_that_is_not_there_is_said(tmp_path):
         parse(str(tmp_path / "no mask.tif"), (10, 10, 10))
     (tmp_path / "mask.tif").touch()
     assert isinstance(parse(str(tmp_path / "mask.tif"), (10, 10, 10)), Mask)
+
+
+def test_a_mask_whose_counting_was_cancelled_leaves_the_one_before_it(tmp_path):
+    image = np.random.default_rng(0).integers(1, 200, (6, 20, 24), np.uint8)
+    np.save(tmp_path / "a.npy", image)
+    scan = import_scan(tmp_path / "a.npy", tmp_path / "a.zarr", field_of_view=None)
+    first, second = np.zeros(image.shape, np.uint8), np.zeros(image.shape, np.uint8)
+    first[:, 2:9], second[:, 11:] = 1, 1
+    np.save(tmp_path / "first.npy", first)
+    np.save(tmp_path / "second.npy", second)
+    scan.set(field_of_view=str(tmp_path / "first.npy"))
+
+    def cancelled(progress):
+        if progress.message.startswith("counting"):
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        Scan.open(scan.path).set(field_of_view=str(tmp_path / "second.npy"), report=cancelled)
+    again = Scan.open(scan.path)
+    np.testing.assert_array_equal(again.inside(again.box), first > 0)
+    assert again.histogram.total == first.sum()
+    again.set(field_of_view=str(tmp_path / "second.npy"))
+    np.testing.assert_array_equal(Scan.open(scan.path).inside(again.box), second > 0)
+    assert len(list(again.sidecar.glob("field_of_view*"))) == 1
+    again.set(field_of_view="none")
+    assert not list(again.sidecar.glob("field_of_view*"))

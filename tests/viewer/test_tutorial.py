@@ -141,7 +141,7 @@ def test_results_are_measured_and_compared_as_it_is_told(window, picture, qtbot)
     measure.thickness.setChecked(True)
     wait_for(qtbot, measure.measure.isEnabled)
     measure.measure.click()
-    wait_for(qtbot, lambda: "thick, at most" in measure._structure_words.text())
+    wait_for(qtbot, lambda: "thickness" in measure._structure_words.text())
     measure.kind.setCurrentIndex(measure.kind.findData("thickness"))
     picture("measure")
 

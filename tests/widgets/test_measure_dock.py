@@ -100,8 +100,11 @@ def test_structure_and_thickness_are_told_by_phase_and_plotted(dock, shown, qtbo
     dock.thickness.setChecked(True)
     with qtbot.waitSignal(shown.jobs.finished, timeout=120_000):
         dock.measure.click()
-    qtbot.waitUntil(lambda: "thick, at most" in dock._structure_words.text(), timeout=60_000)
-    assert "reaches across" in dock._structure_words.text()
+    qtbot.waitUntil(lambda: "thickness" in dock._structure_words.text(), timeout=120_000)
+    assert "across" in dock._structure_words.text()
+    dock.copy_table.click()
+    copied = QApplication.clipboard().text().splitlines()
+    assert copied[0].split("\t")[0] == copied[copied.index("") + 1].split("\t")[0] == "phase"
     dock.kind.setCurrentIndex(dock.kind.findData("thickness"))
     parts = [float(line.rsplit("\t", 1)[1]) for line in dock.plot.as_text().splitlines()[1:]]
     assert sum(parts) == pytest.approx(300, abs=0.1)

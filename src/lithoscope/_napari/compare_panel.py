@@ -1,5 +1,7 @@
 """All methods on this scan by one protocol: which, against what, and what came of it."""
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, Signal
@@ -9,6 +11,7 @@ from qtpy.QtWidgets import (
     QHeaderView,
     QListWidget,
     QListWidgetItem,
+    QSizePolicy,
     QSpinBox,
     QTableWidget,
     QTableWidgetItem,
@@ -45,6 +48,7 @@ class ComparePanel(QWidget):
         self.truth = QComboBox()
         self.truth.setAccessibleName("What scores")
         self.truth.setToolTip("Strokes that are held back, or a result that is the truth")
+        self.truth.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.seeds = QSpinBox()
         self.seeds.setRange(1, 10)
         self.seeds.setAccessibleName("Seeds")
@@ -103,7 +107,7 @@ class ComparePanel(QWidget):
                 item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsSelectable)
                 item.setCheckState(Qt.CheckState.Unchecked if name.startswith(("unet", "dino")) else Qt.CheckState.Checked)
                 self._methods.addItem(item)
-            self._methods.setFixedHeight(min(6, len(METHODS)) * 20 + 6)
+            self._methods.setFixedHeight(len(METHODS) * max(16, self._methods.sizeHintForRow(0)) + 2 * self._methods.frameWidth() + 2)
         self._found = {}
         self._list_truths()
         self._take_up()
@@ -192,13 +196,13 @@ class ComparePanel(QWidget):
     def _on_page(self) -> None:
         scan = self._session.scan
         if scan is not None:
-            ask_where(self, "Page", scan.path.with_name(f"{scan.name} comparison.html"), "Web page (*.html)", self._write_page)
+            proposal = scan.path.with_name(f"{scan.name} comparison.html")
+            ask_where(self, "Page", proposal, "Web page (*.html)", partial(self._write_page, scan.path))
 
-    def _write_page(self, out: Any) -> None:
-        scan = self._session.scan
-        if scan is not None:
-            arguments = {"scan": str(scan.path), "results": [], "out": str(out), "comparison": NAME, "overwrite": True}
-            self._session.run("report", arguments, f"page {out.name}")
+    def _write_page(self, scan: Path, out: Path) -> None:
+        """Of the scan that it was asked for: another may have been opened while the dialog was."""
+        arguments = {"scan": str(scan), "results": [], "out": str(out), "comparison": NAME, "overwrite": True}
+        self._session.run("report", arguments, f"page {out.name}")
 
 
 def _short(seconds: float) -> str:

@@ -65,6 +65,7 @@ class Seen:
     classes: ClassTable
     version: int
     whole: bool
+    scan: "Scan | None" = None
 
 
 @dataclass
@@ -237,7 +238,7 @@ class Live(QObject):
 
     def _tell(self, taught: _Taught, wish: Wish, plane: Plane, view: "View", *, whole: bool) -> None:
         assert taught.live.fitted is not None
-        taught.last = Seen(plane, view.box, view.labels, view.certainty, taught.live.fitted.classes_, wish.version, whole)
+        taught.last = Seen(plane, view.box, view.labels, view.certainty, taught.live.fitted.classes_, wish.version, whole, wish.scan)
         self.seen.emit(taught.last)
 
     def _seek(self, taught: _Taught, wish: Wish, check: Callable[[], None]) -> None:

@@ -15,7 +15,7 @@ from lithoscope._napari.live_fractions import LiveFractions
 from lithoscope._napari.look import button, column, main_button, row, rule, text
 from lithoscope._napari.phase_plot import KINDS, PhasePlot
 from lithoscope._napari.phase_table import PhaseTable
-from lithoscope._napari.phase_words import structure_words, thickness_words
+from lithoscope._napari.phase_words import ABOUT, structure_rows, structure_words
 from lithoscope._napari.saving import ask_where
 from lithoscope._napari.spot_check_panel import SpotCheckPanel
 from lithoscope._napari.worker_client import Job
@@ -49,6 +49,8 @@ class MeasureDock(Dock):
         self.thickness = QCheckBox("also local thickness")
         self.thickness.setToolTip("How thick each phase is: the size of pores and grains, with its distribution; takes longest")
         self._structure_words = text()
+        self._structure_words.setAccessibleName("Connection, surface and thickness")
+        self._structure_words.setToolTip(ABOUT)
         self.measure = main_button("Measure")
         self._missing = text(muted=True)
         self.plot = PhasePlot()
@@ -85,7 +87,7 @@ class MeasureDock(Dock):
         self.result.activated.connect(self._on_chosen)
         self.measure.clicked.connect(self._on_measure)
         self.kind.currentIndexChanged.connect(self._show_plot)
-        self.copy_table.clicked.connect(lambda: self._copy(self.phases.as_text()))
+        self.copy_table.clicked.connect(lambda: self._copy(self._as_text()))
         self.copy_plot.clicked.connect(lambda: self._copy(self.plot.as_text()))
         self.report.clicked.connect(self._on_report)
         self.spot.changed.connect(self._on_spot_check)
@@ -141,6 +143,8 @@ class MeasureDock(Dock):
     def _show_numbers(self) -> None:
         found = None if self._counts is None else fractions(self._counts, self._classes)
         parts, porosity = found if found is not None else ({}, None)
+        if not any(c.porosity for c in self._classes):
+            porosity = None  # nobody said which class is pore
         older = self._older()
         self.phases.show_phases(self._classes, parts, porosity, {} if older else self._measured)
         self.phases.setVisible(len(self._classes) > 0)
@@ -194,8 +198,8 @@ class MeasureDock(Dock):
         here = scan is not None and job.arguments["scan"] == str(scan.path)
         if job.state == "done" and here and name == self.session.shown:
             self._measured = dict(job.result)
-            words = structure_words(self._measured, self._classes) + thickness_words(self._measured, self._classes)
-            self._structure_words.setText("\n".join(words))
+            words = structure_words(self._measured, self._classes)
+            self._structure_words.setText(words)
             self._structure_words.setVisible(bool(words))
             self._show_numbers()
             self._show_plot()
@@ -214,13 +218,17 @@ class MeasureDock(Dock):
         if scan is None or not name:
             return
         proposal = scan.path.with_name(f"{scan.name} {name}.html")
-        ask_where(self, "Report", proposal, "Web page (*.html)", lambda out: self._write_report(name, out))
+        ask_where(self, "Report", proposal, "Web page (*.html)", partial(self._write_report, scan.path, name))
 
-    def _write_report(self, name: str, out: Path) -> None:
-        scan = self.session.scan
-        if scan is not None:
-            arguments = {"scan": str(scan.path), "results": [name], "out": str(out), "overwrite": True, **self._also()}
-            self.session.run("report", arguments, f"report {out.name}")
+    def _write_report(self, scan: Path, name: str, out: Path) -> None:
+        """Of the scan that it was asked for: another may have been opened while the dialog was."""
+        arguments = {"scan": str(scan), "results": [name], "out": str(out), "overwrite": True, **self._also()}
+        self.session.run("report", arguments, f"report {out.name}")
+
+    def _as_text(self) -> str:
+        """The phases, and what was measured beyond fractions, as tab-separated text."""
+        more = structure_rows(self._measured, self._classes)
+        return "\n".join([self.phases.as_text(), *(["", *("\t".join(row) for row in more)] if more else [])])
 
     def _copy(self, words: str) -> None:
         clipboard = QApplication.clipboard()

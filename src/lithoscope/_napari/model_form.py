@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QLineEdit, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QLineEdit, QSizePolicy, QWidget
 
 from lithoscope._napari import actions
 from lithoscope._napari.folder_dialog import ask_folder
@@ -30,6 +30,7 @@ class ModelForm(QWidget):
         self.known = QComboBox()
         self.known.setAccessibleName("Model")
         self.known.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.known.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._other = button("Other…", "Choose the folder of another model")
         self._apply = button("Apply", "Segment the volume by this model")
         self._note = text(muted=True)

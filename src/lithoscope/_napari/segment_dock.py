@@ -39,7 +39,7 @@ class SegmentDock(Dock):
         self._line = text(muted=True)
         self._device = text(muted=True, wrap=False)
         self._device.setText(device_badge())
-        self._device.setToolTip("What the methods compute on")
+        self._device.setToolTip("What the methods compute on; networks take a GPU where torch can use one")
         self._device.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop)
         self._hints = QFrame()
         self._hints.setObjectName("hints")

@@ -150,7 +150,7 @@ class TaughtPanel(QWidget):
         self._ask()
 
     def _on_seen(self, seen: Seen) -> None:
-        if self._wish is None:
+        if self._wish is None or seen.scan is not self._wish.scan:  # of one that was open before
             return
         self._last = seen
         self._show()

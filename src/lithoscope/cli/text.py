@@ -4,6 +4,7 @@ import shlex
 from typing import Any
 
 from lithoscope.cli.console import size, table
+from lithoscope.measure.readable import readable
 
 Json = dict[str, Any]
 
@@ -167,7 +168,7 @@ def _structure(answer: Json) -> str:
     for id, of in found["connected"].items():
         area = found["surface"]["phases"].get(id)
         across = ", ".join(axis for axis, there in of["percolates"].items() if there) or "no axis"
-        surface = f"{area['area']:.4g} {found['surface']['unit']}²" if area else ""
+        surface = f"{readable(area['area'])} {found['surface']['unit']}²" if area else ""
         rows.append((id.replace("_", " "), str(of["components"]), f"{of['largest_fraction']:.4f}", across, surface))
     return table(rows)
 

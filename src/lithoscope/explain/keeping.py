@@ -78,11 +78,18 @@ def name_of(overlay: Overlay) -> str:
     if about.get("tuned"):
         parts.append("tuned")
     if overlay.kind == "certainty":
-        parts.append(re.sub(r"[^\w-]+", "_", str(about.get("result"))))
+        parts.append(_plain(str(about.get("result"))))
+    if overlay.kind == "disagreement":
+        parts.append(_plain("_".join(map(str, about.get("results", ())))))
     parts.append(f"{AXES[overlay.place.axis]}{overlay.place.index}")
     if overlay.at is not None:
         parts.append("at-" + "-".join(map(str, overlay.at)))
     return "-".join(parts)
+
+
+def _plain(words: str) -> str:
+    """Words as part of a file's name."""
+    return re.sub(r"[^\w-]+", "_", words)[:100]
 
 
 def keep(scan: "Scan", overlay: Overlay) -> Path:

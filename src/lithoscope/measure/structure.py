@@ -15,7 +15,7 @@ def structure(scan: "Scan", result: str, *, report: Report = silent) -> dict[str
     """Connected fraction and percolation of every class (and of the pore space: all classes with porosity), and surface areas.
 
     Faces are those of what has labels: of the box that the result is of, cut at a field of view that is a box. Separate slices are
-    each looked at by themselves.
+    each looked at by themselves, and nothing leads through one along z.
     """
     from lithoscope.labels.classes_file import known_classes
     from lithoscope.labels.clean import frame_of
@@ -27,7 +27,8 @@ def structure(scan: "Scan", result: str, *, report: Report = silent) -> dict[str
     porous = [c.id for c in classes if c.porosity > 0]
     answer: dict[str, Any] = {}
     view, steps = scan.field_of_view, 3 if len(porous) > 1 else 2
-    frame, flat = frame_of(scan, found.box), scan.separate_slices
+    frame = frame_of(scan, found.box)
+    flat = scan.separate_slices or frame.shape[0] == 1
     with corrected(scan, found, readonly=True) as labels:
         joined = connected(labels, [[id] for id in classes.ids], field_of_view=view, frame=frame, flat=flat, report=_part(report, 0, steps))
         answer |= {str(id): one.to_json() for id, one in zip(classes.ids, joined, strict=True) if one.voxels}

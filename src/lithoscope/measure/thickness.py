@@ -29,6 +29,8 @@ LARGEST = 40.0
 FIRST = 8.0
 """The radius that is looked for first."""
 BINS = 200
+NARROWEST = 2.0
+"""The least width of a bin of diameters, in smallest edges: on a grid, narrower ones hold now more, now fewer of the radii there are."""
 APART = 1e4
 """How far slices are apart that are separate images: farther than any sphere."""
 
@@ -53,7 +55,7 @@ class Thickness:
         counts = np.array([self.voxels[v] for v in values.tolist()], np.float64)
         parts = counts / counts.sum()
         mean = float(values @ parts)
-        width = max(1.0, float(np.ceil(values[-1] / BINS)))
+        width = max(NARROWEST, float(np.ceil(values[-1] / BINS)))
         bins = np.floor(values / width).astype(np.int64)
         shares = np.bincount(bins, parts)
         first = int(bins[0])

@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 
 from lithoscope.classes import ClassTable, colour_of
+from lithoscope.measure.readable import readable
 from lithoscope.report.charts import Line, Point, lines, points
 
 Json = Mapping[str, Any]
@@ -45,7 +46,7 @@ def phases(measured: Json, classes: ClassTable) -> str:
     unit = measured["volume_unit"]
     rows = []
     for id, phase in measured["phases"].items():
-        volume = f"{phase['volume']:.4g} {unit}" if "volume" in phase else "–"
+        volume = f"{readable(phase['volume'])} {unit}" if "volume" in phase else "–"
         name = swatch(classes[int(id)].colour, phase["name"])
         rows.append([name, share(phase["fraction"]), interval(phase["low"], phase["high"]), f"{phase['voxels']:,}", volume])
     if not any(c.porosity for c in classes):
@@ -108,7 +109,7 @@ def structures(measured: Json, classes: ClassTable) -> str:
         name = "all pores" if id == "pore_space" else swatch(classes[int(id)].colour, classes[int(id)].name)
         reaches = ", ".join(axis for axis, there in of["percolates"].items() if there) or "no axis"
         area = found["surface"]["phases"].get(id)
-        areas = [f"{area['area']:.4g} {unit}²", f"{area['specific']:.4g} {unit}⁻¹"] if area else ["", ""]
+        areas = [f"{readable(area['area'])} {unit}²", f"{area['specific']:.4g} {unit}⁻¹"] if area else ["", ""]
         rows.append([name, f"{of['components']:,}", share(of["largest_fraction"]), reaches, *areas])
     head = ["phase", "components", "in the largest", "reaches across", "surface", "surface per volume"]
     return "<h3>Connection and surface</h3>" + table(head, rows, text=(0, 3))

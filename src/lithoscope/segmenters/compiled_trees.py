@@ -18,7 +18,7 @@ NEAR = 1e-5
 def shares(features, more, start, stop, tables, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Mean class shares of the voxels start … stop - 1 of features (channels, n), followed by `more`, into out (classes, n)."""
     trees, classes = tables.first.shape[0] - 1, out.shape[0]
-    rows, bits, at, total, lowest, lanes = _space(features, more, tables, classes)
+    rows, bits, at, total, single, lanes = _space(features, more, tables, classes)
     for block in range(start, stop, LANES):
         wide = min(LANES, stop - block)
         for v in range(wide):
@@ -26,7 +26,7 @@ def shares(features, more, start, stop, tables, out):  # type: ignore[no-untyped
         _take(features, more, lanes, wide, rows)
         total[:] = 0
         for tree in range(trees):
-            _add(tree, rows, wide, tables, bits, at, lowest, total)
+            _add(tree, rows, wide, tables, bits, at, single, total)
         for c in range(classes):
             for v in range(wide):
                 out[c, block + v] = total[c, v] / trees
@@ -39,7 +39,7 @@ def best(features, more, lead, weight, start, stop, tables, out):  # type: ignor
     A voxel is let go as soon as the trees that are left cannot change its class.
     """
     trees, classes = tables.first.shape[0] - 1, lead.shape[0]
-    rows, bits, at, total, lowest, lanes = _space(features, more, tables, classes)
+    rows, bits, at, total, single, lanes = _space(features, more, tables, classes)
     undecided, count = np.empty(stop - start, np.int64), 0
     for block in range(start, stop, LANES):
         count = _led(lead, weight * trees + NEAR, block, min(block + LANES, stop), out, undecided, count)
@@ -52,7 +52,7 @@ def best(features, more, lead, weight, start, stop, tables, out):  # type: ignor
         while done < trees and wide > 0:
             until = min(done + GROUP, trees)
             for tree in range(done, until):
-                _add(tree, rows, wide, tables, bits, at, lowest, total)
+                _add(tree, rows, wide, tables, bits, at, single, total)
             done = until
             kept = _settle(lead, weight, weight * (trees - done) + NEAR, lanes, wide, total, at, out)
             if kept * 10 < wide * 9:
@@ -111,16 +111,13 @@ def _settle(lead, weight, least, lanes, wide, total, open_, out):  # type: ignor
 
 @numba.njit(nogil=True, cache=True)
 def _space(features, more, tables, classes):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Room for the lanes' features, bits, places, sums; which bit is the lowest, by de Bruijn's sequence; and their voxels."""
-    sequence, lowest = np.uint64(0x03F79D71B4CB0A89), np.empty(64, np.uint32)
-    for k in range(64):
-        lowest[(sequence << np.uint64(k)) >> np.uint64(58)] = k
+    """Room for the lanes' features, bits, places, sums, lowest bits and voxels."""
     return (
         np.zeros((features.shape[0] + more.shape[0], LANES), np.float32),
         np.empty(LANES, tables.mask.dtype),
         np.zeros(LANES, np.uint32),
         np.zeros((classes, LANES), np.float64),
-        lowest,
+        np.zeros(LANES, np.float64),
         np.empty(LANES, np.int64),
     )
 
@@ -137,23 +134,29 @@ def _take(features, more, lanes, wide, rows):  # type: ignore[no-untyped-def]  #
 
 
 @numba.njit(nogil=True, cache=True)
-def _add(tree, rows, wide, tables, bits, at, lowest, total):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _add(tree, rows, wide, tables, bits, at, single, total):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Add the shares that one tree gives each lane to total (classes, lanes).
 
     Unsigned places spare numpy's counting from the end; whole rows of lanes are what the compiler turns into vector instructions.
+    Which bit is the lowest is told by the exponent of what is left when all others are struck out, which needs no table.
     """
     if tables.depth[tree] == 0:
-        sequence, nothing = np.uint64(0x03F79D71B4CB0A89), ~bits.dtype.type(0)
+        nothing = ~bits.dtype.type(0)
         for v in range(wide):
             bits[v] = nothing
         for node in range(tables.node_first[tree], tables.node_first[tree + 1]):
             row, t, m = rows[tables.node_feature[node]], tables.node_threshold[node], tables.mask[node]
             for v in range(wide):
                 bits[v] &= m if row[v] > t else nothing
-        base = np.uint32(tables.exit_first[tree])
+        base, power = np.uint32(tables.exit_first[tree]), single.view(np.uint64)
         for v in range(wide):
-            b = np.uint64(bits[v])
-            at[v] = base + lowest[((b & (~b + np.uint64(1))) * sequence) >> np.uint64(58)]
+            b = bits[v]
+            if bits.itemsize == 4:
+                single[v] = np.float64(np.int32(b & (~b + np.uint32(1))))
+            else:
+                single[v] = np.float64(np.int64(b & (~b + np.uint64(1))))
+        for v in range(wide):
+            at[v] = base + np.uint32((power[v] >> np.uint64(52)) & np.uint64(2047)) - np.uint32(1023)
     else:
         flat, stride = rows.reshape(-1), np.uint32(rows.shape[1])
         for v in range(wide):
@@ -166,5 +169,6 @@ def _add(tree, rows, wide, tables, bits, at, lowest, total):  # type: ignore[no-
         for v in range(wide):
             at[v] = tables.exit[at[v]]
     for c in range(total.shape[0]):
+        share = tables.share[c]
         for v in range(wide):
-            total[c, v] += tables.share[at[v], c]
+            total[c, v] += share[at[v]]

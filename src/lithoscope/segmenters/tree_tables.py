@@ -22,8 +22,8 @@ class Tables(NamedTuple):
     """`depth` (trees,) is how many comparisons lead out of a tree that is walked, and 0 for one that is asked by bits.
 
     Walked: tree t begins at first[t]; at node k of feature way[k] & 255, voxels that are ≤ threshold[k] go on to way[k] >> 8, the
-    others to the one after; leaves lead to themselves, and to row exit[k] of `share`. By bits: the comparisons of tree t are
-    node_first[t] … node_first[t + 1], and its leaves are the rows from exit_first[t] of share (leaves, classes).
+    others to the one after; leaves lead to themselves, and to column exit[k] of `share`. By bits: the comparisons of tree t are
+    node_first[t] … node_first[t + 1], and its leaves are the columns from exit_first[t] of share (classes, leaves).
     """
 
     first: npt.NDArray[np.int64]
@@ -55,8 +55,8 @@ def tables(trees: "Trees") -> Tables:
     words = np.array(masks, np.uint64)
     small = np.diff(trees.first) < 2 * WIDE
     leaves = np.flatnonzero(trees.feature < 0)
-    share = np.empty((len(leaves), trees.values.shape[1]))
-    share[row[leaves]] = trees.values[leaves]
+    share = np.empty((trees.values.shape[1], len(leaves)))
+    share[:, row[leaves]] = trees.values[leaves].T
     at = np.array(nodes, np.int64)
     return Tables(
         trees.first,

@@ -13,7 +13,8 @@ from lithoscope.volume.field_of_view import Mask
 from lithoscope.volume.formats import open_source
 from lithoscope.volume.store import Layout, create_array, open_array, storage_errors
 
-FOLDER = "field_of_view.zarr"
+NAME = "field_of_view"
+"""Masks that were taken in lie in folders of this name and a part of their digest: one that is in use is never written over."""
 
 
 def take_in(file: Path, shape: Triple, layout: Layout, sidecar: Path, *, report: Report = silent) -> Mask:
@@ -23,8 +24,7 @@ def take_in(file: Path, shape: Triple, layout: Layout, sidecar: Path, *, report:
         flat = source.shape[0] == 1 and source.shape[1:] == shape[1:]
         if source.shape != shape and not flat:
             raise InputError(f"the mask {file} is {_by(source.shape)}, the scan {_by(shape)} (z × y × x); give one of the scan's shape")
-        place = sidecar / FOLDER
-        draft = place.with_name(FOLDER + ".partial")
+        draft = sidecar / f"{NAME}.zarr.partial"
         with storage_errors(draft):
             shutil.rmtree(draft, ignore_errors=True)
             sidecar.mkdir(parents=True, exist_ok=True)
@@ -43,10 +43,18 @@ def take_in(file: Path, shape: Triple, layout: Layout, sidecar: Path, *, report:
     if not found:
         shutil.rmtree(draft, ignore_errors=True)
         raise InputError(f"the mask {file} is 0 everywhere; it must be other than 0 inside the field of view")
+    place = sidecar / f"{NAME}-{digest.hexdigest()[:12]}.zarr"
     with storage_errors(place):
         shutil.rmtree(place, ignore_errors=True)
         draft.rename(place)
     return Mask(place, open_array(place, readonly=True), digest.hexdigest())
+
+
+def drop_others(sidecar: Path, kept: str | None) -> None:
+    """Remove the masks that were taken in but the one in the folder `kept`."""
+    for place in sidecar.glob(f"{NAME}*.zarr"):
+        if place.name != kept:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _by(shape: Triple) -> str:

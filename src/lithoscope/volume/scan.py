@@ -264,6 +264,15 @@ class Scan:
             self.count(report)
             for stale in (self.sidecar / IMAGES).glob(f"*/{HISTOGRAM}"):
                 stale.unlink(missing_ok=True)
+            self._drop_masks()
+
+    def _drop_masks(self) -> None:
+        """Remove masks that are the field of view no longer, once that is on the disk."""
+        from lithoscope.volume.masks import drop_others
+
+        view = self._state["field_of_view"]
+        if read_state(self.sidecar).get("field_of_view", view) == view:
+            drop_others(self.sidecar, None if view is None else view.get("path"))
 
     def _set_voxel(self, voxel: Voxel | None) -> None:
         self.voxel = voxel

@@ -12,6 +12,8 @@ from lithoscope.volume.box import Triple
 
 Labels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
+_NONE = 255
+"""Stands for no label; no class has this number."""
 CLOSE = 1 + 1e-9
 """Distances that differ by rounding alone are equal."""
 
@@ -113,27 +115,28 @@ class Opening:
         if not mask.any() or not other.any():
             return labels
         kept = dilated(mask & ~dilated(other, self.ball), self.ball) & mask
-        places = np.argwhere(mask & ~kept)
+        lost = mask & ~kept
         result = labels.copy()
-        result[tuple(places.T)] = _nearest(np.where(mask, np.uint8(0), labels), places, self._shells, self.id)
+        result[lost] = _nearest(np.where(mask, np.uint8(0), labels), lost, self._shells, self.id)
         return result
 
 
-def _nearest(labels: Labels, places: npt.NDArray[np.intp], shells: list[list[Triple]], otherwise: int) -> Labels:
-    """The label nearest to each place (n, 3), the lowest of equally near ones; `otherwise` where the shells reach none."""
-    found = np.full(len(places), otherwise, np.uint8)
-    left = np.arange(len(places))
+def _nearest(labels: Labels, lost: Mask, shells: list[list[Triple]], otherwise: int) -> Labels:
+    """The label nearest to each voxel of a mask (z, y, x), in order, the lowest of equally near ones; `otherwise` where there is none."""
+    far = max((max(map(abs, offset)) for shell in shells for offset in shell), default=0)
+    around = np.where(labels == 0, np.uint8(_NONE), labels)
+    around = np.pad(around, far, constant_values=_NONE)
+    _, height, width = around.shape
+    flat, at = around.reshape(-1), np.flatnonzero(np.pad(lost, far))
+    found = np.full(len(at), otherwise, np.uint8)
+    left = np.arange(len(at))
     for shell in shells:
-        best = np.full(len(left), 255, np.uint8)
-        for offset in shell:
-            at = places[left] + offset
-            within = ((at >= 0) & (at < labels.shape)).all(axis=1)
-            seen = np.zeros(len(left), np.uint8)
-            seen[within] = labels[tuple(at[within].T)]
-            np.minimum(best, seen, out=best, where=seen > 0)
-        hit = best < 255
+        best = np.full(len(left), _NONE, np.uint8)
+        for z, y, x in shell:
+            np.minimum(best, flat[at + (z * height + y) * width + x], out=best)
+        hit = best < _NONE
         found[left[hit]] = best[hit]
-        left = left[~hit]
+        left, at = left[~hit], at[~hit]
         if not left.size:
             break
     return found
