@@ -51,19 +51,19 @@ def structure_rows(measured: Json, classes: ClassTable) -> list[list[str]]:
 
 
 def structure_words(measured: Json, classes: ClassTable) -> str:
-    """The rows as a table in HTML, and in how many blocks thickness was measured; "" where nothing was."""
-    head, *rows = structure_rows(measured, classes) or [[]]
-    if not rows:
-        return ""
-    if "structure" in measured and "thickness" in measured:  # the largest is left to the copied table: a narrow dock has no room
-        head, rows = head[:-1], [row[:-1] for row in rows]
-    lines = ["".join(_cell(place, f"<small>{escape(words)}</small>") for place, words in enumerate(head))]
-    lines += ["".join(_cell(place, escape(words)) for place, words in enumerate(row)) for row in rows]
-    table = "".join(f"<tr>{line}</tr>" for line in lines)
+    """The rows as tables in HTML, one beneath the other so that a narrow dock has room; "" where nothing was measured."""
+    parts = [{key: measured[key]} for key in ("structure", "thickness") if measured.get(key) is not None]
     found = measured.get("thickness")
-    part = found is not None and found["blocks"] < found["of_blocks"]
-    note = f"<small>Thickness measured in {found['blocks']} of {found['of_blocks']} blocks.</small>" if found is not None and part else ""
-    return f'<table width="100%" cellspacing="0" cellpadding="2">{table}</table>{note}'
+    partly = found is not None and found["blocks"] < found["of_blocks"]
+    note = f"<small>Thickness measured in {found['blocks']} of {found['of_blocks']} blocks.</small>" if found is not None and partly else ""
+    return "".join(_table(structure_rows(part, classes)) for part in parts) + note
+
+
+def _table(rows: list[list[str]]) -> str:
+    head, *others = rows
+    lines = ["".join(_cell(place, f"<small>{escape(words)}</small>") for place, words in enumerate(head))]
+    lines += ["".join(_cell(place, escape(words)) for place, words in enumerate(row)) for row in others]
+    return f'<table width="100%" cellspacing="0" cellpadding="2">{"".join(f"<tr>{line}</tr>" for line in lines)}</table>'
 
 
 def _cell(place: int, words: str) -> str:
