@@ -137,7 +137,8 @@ def test_the_command_line_opens_the_docks_on_a_result(make_napari_viewer, plugin
     session = session_of(viewer)
     try:
         wait_for(qtbot, lambda: session.shown == "otsu")
-        assert [layer.name for layer in viewer.layers] == ["steps", "steps · otsu", "steps · strokes"]
+        # A preview that was quicker than the result has left its layer, out of sight.
+        wait_for(qtbot, lambda: [layer.name for layer in viewer.layers if layer.visible] == ["steps", "steps · otsu", "steps · strokes"])
         assert {name.split(" (")[0] for name in viewer.window.dock_widgets} >= {"Scan", "Segment"}
     finally:
         session.shut()
