@@ -52,6 +52,17 @@ def test_a_library_is_searched_by_its_index(lab, kind, capsys):
     assert 40 not in [hit.row for hit in found.hits]
 
 
+@pytest.mark.parametrize("left", ["{", "[]", "{}", '{"stamp": 1, "settings": {"unknown": 2}}'])
+def test_an_index_whose_description_is_damaged_is_told(lab, left, capsys):
+    assert run(["library", "index", str(lab / "lib"), "--kind", "hyperplane", "--set", "bits=8", "--queries", "2"]) == 0
+    about = lab / "lib" / "index" / "hyperplane.json"
+    about.write_text(left)
+    capsys.readouterr()
+    assert run(["search", str(lab / "lib"), "--scan", str(lab / "grains.zarr"), "--box", "0:16,0:16,0:16", "--index", "hyperplane"]) == 2
+    assert "is damaged; make it: lithoscope library index" in capsys.readouterr().err
+    about.unlink()
+
+
 def test_an_index_older_than_its_library_or_missing_is_told(lab, capsys):
     words = ["search", str(lab / "lib"), "--scan", str(lab / "grains.zarr"), "--box", "0:16,0:16,0:16"]
     assert run(["library", "index", str(lab / "lib"), "--kind", "ivfpq", "--queries", "2"]) == 0

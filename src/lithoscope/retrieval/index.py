@@ -233,10 +233,13 @@ def index_of(memory: Memory, kind: str, report: Report = silent) -> Index:
     way = f"make it: lithoscope library index {memory.library.uri} --kind {kind}"
     if not about.exists():
         raise MissingError(f"{memory.library.name} has no index {kind}; {way}")
-    told = json.loads(about.read_text(encoding="utf-8"))
-    if told["stamp"] != stamp(memory):
+    try:
+        told = json.loads(about.read_text(encoding="utf-8"))
+        made, settings = told["stamp"], IndexSettings(**told["settings"])
+    except (ValueError, KeyError, TypeError):
+        raise MissingError(f"the index {kind} of {memory.library.name} is damaged; {way}") from None
+    if made != stamp(memory):
         raise InputError(f"the index {kind} of {memory.library.name} is older than the library; {way}")
-    settings = IndexSettings(**told["settings"])
     if kind in FAMILIES:
         return Index.build(kind, joined(memory), settings, report)
     try:
