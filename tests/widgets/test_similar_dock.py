@@ -1,14 +1,12 @@
 """The Similar dock, driven as a person would: asked by box, stroke and spot; hits gone to, taken as examples and as labels."""
 
 import csv
-import os
 
 import numpy as np
 import pytest
 from library_data import SMALL, small_scan
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QLineEdit
 
-from lithoscope._napari.linking import link_torch
 from lithoscope._napari.similar_dock import SimilarDock
 from lithoscope._napari.similar_finder import question_box
 from lithoscope.classes import ClassTable
@@ -83,16 +81,6 @@ def test_every_control_has_a_name_and_fits_into_360_pixels(dock, opened):
             if widget.isVisibleTo(dock) and not widget.objectName().startswith("qt_"):
                 assert widget.accessibleName() or getattr(widget, "text", str)(), widget
     assert dock.body.minimumSizeHint().width() <= 360 - 30
-
-
-def test_torch_is_linked_before_it_is_imported_and_linking_twice_is_harmless():
-    pytest.importorskip("torch")
-    first = link_torch()
-    assert link_torch() == first
-    assert first or os.name != "posix"
-    import torch
-
-    assert float(torch.ones(2).sum()) == 2
 
 
 def test_a_drawn_box_lies_within_the_scan_or_is_refused():

@@ -5,8 +5,14 @@ was there before the first scan opened is set aside (`gc.freeze`), and given bac
 """
 
 import gc
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+_LOCK = threading.Lock()
 _short = 0
+_paused = 0
+_resume = True
 
 
 class Collections:
@@ -32,3 +38,23 @@ class Collections:
             _short -= 1
             if not _short:
                 gc.unfreeze()
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage is collected while this holds in any thread; what came meanwhile is then set aside too, where a window wishes it."""
+    global _paused, _resume
+    with _LOCK:
+        _paused += 1
+        if _paused == 1:
+            _resume = gc.isenabled()
+            gc.disable()
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _paused -= 1
+            if not _paused and _resume:
+                if _short:
+                    gc.freeze()
+                gc.enable()

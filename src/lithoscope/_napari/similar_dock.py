@@ -143,7 +143,7 @@ class SimilarDock(Dock):
             self.library.tell(NO_LIBRARY)
             self._ready()
             return
-        self.library.tell("reading the library …")
+        self.library.tell("opening the library …")
         self.finder.load(place)
         self._ready()
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from qtpy.QtCore import QObject, Signal
 
 from lithoscope._napari.background import Background, sentence
-from lithoscope._napari.linking import link_torch
+from lithoscope._napari.importing import LIBRARIES, importing
 from lithoscope.errors import LithoscopeError, MissingError
 from lithoscope.volume.box import Box
 
@@ -83,12 +83,13 @@ class Finder(QObject):
         self.memory = self._embedder = None
 
         def work() -> "tuple[Memory, Embedder | None]":
-            from lithoscope.retrieval.library import Library
-            from lithoscope.retrieval.memory import Memory
+            with importing(*LIBRARIES):
+                from lithoscope.retrieval.library import Library
+                from lithoscope.retrieval.memory import Memory
 
-            link_torch()
-            library = Library.open(place)
-            return Memory.load(library), _warm(library)
+                library = Library.open(place)
+                embedder = _warm(library)
+            return Memory.load(library), embedder
 
         self._thread.start(work, self._on_loaded)
 
