@@ -45,9 +45,9 @@ def test_two_strokes_a_class_show_the_plane_and_then_segment_the_volume(docks, t
     for label in (1, 2, 3):
         for y, x in places(truth[12], label, 2):
             strokes.paint((12, y, x), label)
-    wait_for(qtbot, lambda: session.layer("preview") is not None and set(np.unique(session.layer("preview").data)) == {0, 1, 2, 3})
+    wait_for(qtbot, lambda: session.layer("preview") is not None and set(np.unique(session.layer("preview").data.plane)) == {0, 1, 2, 3})
     wait_for(qtbot, lambda: dock.methods.taught._score.text() != "")
-    shown = np.array(session.layer("preview").data[0])
+    shown = np.array(session.layer("preview").data.plane[0])
     inside = shown > 0
     assert (shown == truth[12])[inside].mean() > 0.75
 

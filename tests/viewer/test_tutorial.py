@@ -103,7 +103,7 @@ def test_the_tutorial_goes_as_it_is_told(window, picture, qtbot):
     for id in (1, 2, 3):
         for y, x in deep_places(truth, id, 4):
             strokes.paint((16, y, x), id)
-    wait_for(qtbot, lambda: session.layer("preview") is not None and set(np.unique(session.layer("preview").data)) == {0, 1, 2, 3})
+    wait_for(qtbot, lambda: session.layer("preview") is not None and set(np.unique(session.layer("preview").data.plane)) == {0, 1, 2, 3})
     wait_for(qtbot, lambda: segment.methods.taught._score.text() != "")
     picture("strokes")
     segment.methods.output.setText("forest")

@@ -119,7 +119,7 @@ def test_the_plane_is_previewed_and_the_result_comes_back(dock, opened, values, 
 
     def shows(z):
         layer = opened.layer("preview")
-        return isinstance(layer, Labels) and layer.visible and np.array_equal(np.asarray(layer.data[0]), after[z])
+        return isinstance(layer, Labels) and layer.visible and np.array_equal(layer.data[z], after[z])
 
     qtbot.waitUntil(lambda: shows(12), timeout=60_000)
     assert "1 voxels of this plane change" in panel.note.text()

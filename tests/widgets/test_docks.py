@@ -81,7 +81,7 @@ def test_the_preview_follows_thresholds_and_slider(opened, segment_dock, qtbot):
     def shows(z, bounds):
         layer = opened.layer("preview")
         expected = np.digitize(volume[z], bounds, right=True) + 1
-        return layer is not None and layer.translate[0] == z and np.array_equal(layer.data[0], expected)
+        return layer is not None and layer.data.index == z and np.array_equal(layer.data[z], expected)
 
     qtbot.waitUntil(lambda: shows(5, segment_dock.methods.plot.thresholds), timeout=5_000)
     segment_dock.methods.plot.moved.emit((80.0, 140.0))

@@ -78,7 +78,7 @@ def test_a_chosen_image_is_shown_and_methods_work_on_it(opened, panel, segment, 
 
     def shows():
         bounds, preview = segment.methods.plot.thresholds, opened.layer("preview")
-        return preview is not None and len(bounds) > 0 and np.array_equal(preview.data[0], np.digitize(smooth[4], bounds, right=True) + 1)
+        return preview is not None and len(bounds) > 0 and np.array_equal(preview.data[4], np.digitize(smooth[4], bounds, right=True) + 1)
 
     qtbot.waitUntil(shows, timeout=60_000)
     asked = []

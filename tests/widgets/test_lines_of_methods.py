@@ -66,7 +66,7 @@ def test_a_method_shows_its_thresholds_and_dragging_one_makes_them_the_persons(o
 
     def shown():
         layer = opened.layer("preview")
-        return layer is not None and np.array_equal(layer.data[0], expected[int(layer.translate[0])])
+        return layer is not None and np.array_equal(layer.data.plane[0], expected[layer.data.index])
 
     qtbot.waitUntil(shown, timeout=5_000)
 

@@ -44,10 +44,10 @@ def expected(session, plane, means=(60, 180)):
 def right(session, share=0.9):
     """Whether the preview lies on the plane in view and is what grey levels say."""
     layer, plane = session.layer("preview"), session.plane()
-    if layer is None or layer.translate[plane.axis] != plane.index:
+    if layer is None or (layer.data.axis, layer.data.index) != (plane.axis, plane.index):
         return False
     wanted = expected(session, plane)
-    return layer.data.shape == wanted.shape and (layer.data == wanted).mean() > share
+    return layer.data.plane.shape == wanted.shape and (layer.data.plane == wanted).mean() > share
 
 
 def paint_both(strokes):
@@ -97,11 +97,11 @@ def test_a_stroke_updates_the_plane_whichever_it_is(opened, dock, painting, qtbo
 def test_a_stroke_that_is_taken_back_is_forgotten(opened, dock, painting, qtbot):
     paint_both(painting)
     qtbot.waitUntil(lambda: right(opened), timeout=60_000)
-    before = np.array(opened.layer("preview").data)
+    before = np.array(opened.layer("preview").data.plane)
     painting.paint((5, 20, 25), 1)  # the middle step is as pore now, and all that is nearer to it
-    qtbot.waitUntil(lambda: (opened.layer("preview").data != before).mean() > 0.1, timeout=60_000)
+    qtbot.waitUntil(lambda: (opened.layer("preview").data.plane != before).mean() > 0.1, timeout=60_000)
     opened.painting.undo()
-    qtbot.waitUntil(lambda: np.array_equal(opened.layer("preview").data, before), timeout=60_000)
+    qtbot.waitUntil(lambda: np.array_equal(opened.layer("preview").data.plane, before), timeout=60_000)
 
 
 def test_painting_puts_a_result_aside(opened, dock, painting, qtbot):
@@ -118,15 +118,15 @@ def test_painting_puts_a_result_aside(opened, dock, painting, qtbot):
 def test_certainty_glares_where_two_classes_are_near(opened, dock, painting, qtbot):
     paint_both(painting)
     qtbot.waitUntil(lambda: right(opened), timeout=60_000)
-    plain = np.array(opened.layer("preview").data)
+    plain = np.array(opened.layer("preview").data.plane)
     dock.methods.taught.certainty.setChecked(True)
-    qtbot.waitUntil(lambda: opened.layer("preview").data.max() > 2, timeout=60_000)
-    shaded = np.array(opened.layer("preview").data)
+    qtbot.waitUntil(lambda: opened.layer("preview").data.plane.max() > 2, timeout=60_000)
+    shaded = np.array(opened.layer("preview").data.plane)
     np.testing.assert_array_equal((shaded - 1) % 2 + 1, plain)
     middle, edge = shaded[0, :, 20:28], shaded[0, :, :8]
     assert middle.mean() > edge.mean() + 4
     dock.methods.taught.certainty.setChecked(False)
-    np.testing.assert_array_equal(opened.layer("preview").data, plain)
+    np.testing.assert_array_equal(opened.layer("preview").data.plane, plain)
 
 
 def test_the_next_doubtful_place_is_brought_into_view(opened, dock, painting, qtbot):
@@ -159,7 +159,7 @@ def test_another_method_takes_the_preview_over(opened, dock, painting, qtbot):
 
     def shows():
         bounds = dock.methods.plot.thresholds
-        return len(bounds) == 1 and np.array_equal(opened.layer("preview").data[0], np.digitize(grey, bounds, right=True) + 1)
+        return len(bounds) == 1 and np.array_equal(opened.layer("preview").data.plane[0], np.digitize(grey, bounds, right=True) + 1)
 
     qtbot.waitUntil(shows, timeout=60_000)
     dock.methods.choose("nearest")

@@ -179,7 +179,7 @@ def test_proposals_follow_the_threshold_and_are_one_step_to_undo(asked, qtbot, s
     panel.threshold.setValue(0)
     box, mask = panel._proposal.box, panel._proposal.mask(0.0)
     assert mask.any()
-    assert np.array_equal(session.layer("preview").data > 0, mask)
+    assert np.array_equal(session.layer("preview").data.plane > 0, mask)
     with qtbot.waitSignal(asked.finder.proposed, timeout=60_000):
         panel.accept_button.click()
     assert np.array_equal(store.read(box) == 1, mask)

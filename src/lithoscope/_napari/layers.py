@@ -13,6 +13,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from lithoscope._napari.journalled import Journal
 from lithoscope._napari.journalled import Labels as JournalledLabels
+from lithoscope._napari.plane_data import PlaneData
 from lithoscope._napari.shown import shown, shown_image
 from lithoscope.classes import Class, ClassTable
 from lithoscope.volume.voxel import Voxel
@@ -110,14 +111,16 @@ def result_layer(scan: "Scan", result: "Result", name: str, corrected: Journal |
 
 
 def preview_layer(scan: "Scan") -> Labels:
-    """One plane of what a method would say, moved along with the slider."""
-    return Labels(
+    """One plane of what a method would say, which goes with the slider."""
+    layer = Labels(
         np.zeros((1, 1, 1), np.uint8),
         name=layer_name(scan.name, "preview"),
         metadata={KEY: {"kind": "preview", "path": str(scan.path)}},
         opacity=0.5,
         **placed(scan.voxel),
     )
+    layer.editable = False
+    return layer
 
 
 def grey_layer(scan: "Scan", values: npt.NDArray[Any], limits: tuple[float, float]) -> Image:
@@ -126,22 +129,49 @@ def grey_layer(scan: "Scan", values: npt.NDArray[Any], limits: tuple[float, floa
     return Image(values.copy(), name=layer_name(scan.name, "preview"), metadata=metadata, contrast_limits=limits, **placed(scan.voxel))
 
 
-def show_plane(layer: Layer, labels: npt.NDArray[Any], origin: Sequence[int], factor: Sequence[int], voxel: Voxel | None) -> None:
-    """Lay `labels` (z, y, x; one thick) at voxel `origin` of the scan, each of its voxels `factor` of the scan's."""
-    size = np.asarray(placed(voxel)["scale"], float)
-    scale, place = size * factor, size * (np.asarray(origin) + (np.asarray(factor) - 1) / 2)
-    same = np.array_equal(layer.scale, scale) and np.array_equal(layer.translate, place)
-    if same and layer.data.shape == labels.shape and layer.data.dtype == labels.dtype:
-        # Another array would make napari go through the viewer's dimensions, the layer list and a thumbnail: over half of the time.
-        np.copyto(layer.data, labels)
+def show_plane(layer: Layer, values: npt.NDArray[Any], origin: Sequence[int], factor: Sequence[int], scan: "Scan") -> None:
+    """Lay `values` (z, y, x; one thick) at voxel `origin` of the scan, each of its voxels `factor` of the scan's."""
+    stays = _place(layer, origin, factor, scan)
+    if stays and layer.data.shape == values.shape and layer.data.dtype == values.dtype:
+        np.copyto(layer.data, values)
         layer.refresh(thumbnail=False, extent=False, highlight=False)
+    else:
+        layer.data = values.copy()  # what is shown is painted over when the next comes
+
+
+def show_labels(layer: Labels, labels: npt.NDArray[Any], origin: Sequence[int], factor: Sequence[int], scan: "Scan") -> None:
+    """Lay labels (z, y, x) at voxel `origin` of the scan, each of its voxels `factor` of the scan's.
+
+    Those of one plane go with the slider without any of napari's work for a layer that moves or gets other data.
+    """
+    axis = next((a for a, n in enumerate(labels.shape) if n == 1 and scan.shape[a] > 1), None)
+    if axis is None:
+        _place(layer, origin, factor, scan)
+        layer.data = labels.copy()
         return
-    # Each of these makes napari slice and draw again.
+    index, beside = divmod(origin[axis], factor[axis])
+    planes = max(-(-scan.shape[axis] // factor[axis]), index + 1)
+    start = list(origin)
+    start[axis] = beside
+    stays = _place(layer, start, factor, scan)
+    if stays and isinstance(layer.data, PlaneData) and layer.data.fits(labels, axis, planes):
+        layer.data.put(labels, index)
+        layer.refresh(thumbnail=False, extent=False, highlight=False)
+    else:
+        layer.data = PlaneData(labels, axis, index, planes)
+
+
+def _place(layer: Layer, origin: Sequence[int], factor: Sequence[int], scan: "Scan") -> bool:
+    """Put a layer's first voxel in its place, and say whether it was there; each change makes napari slice and draw again."""
+    size = np.asarray(placed(scan.voxel)["scale"], float)
+    scale, place = size * factor, size * (np.asarray(origin) + (np.asarray(factor) - 1) / 2)
+    if stays := np.array_equal(layer.scale, scale) and np.array_equal(layer.translate, place):
+        return stays
     if not np.array_equal(layer.scale, scale):
         layer.scale = scale
     if not np.array_equal(layer.translate, place):
         layer.translate = place
-    layer.data = labels.copy()  # what is shown is painted over when the next comes
+    return False
 
 
 def colormap(classes: Iterable[Class]) -> DirectLabelColormap:

@@ -41,7 +41,7 @@ class PreviewLayer:
             layer.colormap = ours.colormap(classes) if certainty is None else ours.certainty_colormap(classes)
         self._look = look
         shown = labels if certainty is None else ours.shaded(labels, certainty, classes)
-        ours.show_plane(layer, shown, origin, factor, scan.voxel)
+        ours.show_labels(layer, shown, origin, factor, scan)
         self._stack.bring_back("preview")
 
     def show_grey(self, scan: "Scan", plane: Plane, values: npt.NDArray[Any], limits: tuple[float, float]) -> None:
@@ -52,6 +52,6 @@ class PreviewLayer:
             self._stack.add("preview", layer)
         origin = [0, 0, 0]
         origin[plane.axis] = plane.index
-        ours.show_plane(layer, grey, origin, (1, 1, 1), scan.voxel)
+        ours.show_plane(layer, grey, origin, (1, 1, 1), scan)
         if self._stack.bring_back("preview"):
             layer.contrast_limits = limits
