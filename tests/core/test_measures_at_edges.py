@@ -9,6 +9,7 @@ from lithoscope.classes import ClassTable
 from lithoscope.labels.separate import separate
 from lithoscope.measure.correlation import two_point
 from lithoscope.measure.grains import grains_of, measure_grains
+from lithoscope.measure.intervals import tile_edges
 from lithoscope.measure.phases import measure
 from lithoscope.measure.structure import structure
 from lithoscope.measure.surface import crossings, surfaces
@@ -111,3 +112,35 @@ def test_thickness_and_correlation_are_looked_for_where_the_result_has_labels(tm
     assert found["thickness"]["blocks"] == found["thickness"]["of_blocks"] == 1
     assert found["thickness"]["phases"]["1"]["voxels"] == (own == 1).sum()
     assert "structure" not in found
+
+
+def test_separate_slices_say_nothing_of_one_another(scan):
+    """A pattern that is the same in all slices is alike along z, unless the slices are images of their own."""
+    labels = np.broadcast_to(np.random.default_rng(0).integers(1, 3, SHAPE[1:], dtype=np.uint8), SHAPE)
+    table = ClassTable.numbered(2)
+    whole, apart = (two_point(labels, table, apart=given)[0] for given in (False, True))
+    assert len(whole.probability[0]) == SHAPE[0] // 2
+    assert whole.probability[0][1] == pytest.approx(whole.probability[0][0])
+    assert len(apart.probability[0]) == 1
+    for axis in (1, 2):
+        np.testing.assert_allclose(apart.probability[axis], whole.probability[axis])
+    made_result(scan, labels)
+    scan.separate_slices = True
+    assert len(measure(scan, "a")["correlation"]["1"]["probability"]["z"]) == 1
+
+
+def test_the_representative_areas_of_separate_slices_are_those_of_single_slices(scan):
+    labels = np.random.default_rng(0).integers(1, 3, SHAPE, dtype=np.uint8)
+    made_result(scan, labels)
+    scan.separate_slices = True
+    curve = measure(scan, "a")["representative"]["1"]
+    _, y, x = tile_edges(SHAPE, apart=True)
+    for k in (1, 2):
+        areas = [
+            (plane[y[i] : y[i + k], x[j] : x[j + k]] == 1).mean() for plane in labels for i in range(len(y) - k) for j in range(len(x) - k)
+        ]
+        step = curve[k - 1]
+        assert step["boxes"] == len(areas)
+        assert (step["low"], step["median"], step["high"]) == pytest.approx(tuple(np.percentile(areas, [5, 50, 95])))
+    assert curve[-1]["boxes"] == SHAPE[0]
+    assert curve[-1]["edge"] == pytest.approx(30)

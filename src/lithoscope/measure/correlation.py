@@ -65,19 +65,25 @@ def variance_of_mean(correlation: npt.NDArray[np.float64], size: int) -> float:
 
 
 def two_point(
-    labels: Array3D, classes: ClassTable, *, field_of_view: FieldOfView | None = None, frame: Box | None = None, report: Report = silent
+    labels: Array3D,
+    classes: ClassTable,
+    *,
+    field_of_view: FieldOfView | None = None,
+    frame: Box | None = None,
+    apart: bool = False,
+    report: Report = silent,
 ) -> list[Correlation | None]:
     """The correlation of each class of the table, None for one that is (nearly) nowhere or everywhere in the columns.
 
     Columns are spread over the `frame`, the box that has labels; without one over the volume. Pairs with a voxel outside the field of
-    view, or of no class, are not counted.
+    view, or of no class, are not counted; nor are, where slices are images `apart`, pairs of two slices.
     """
     from scipy.fft import irfft, next_fast_len, rfft
 
     whole = Box.whole((labels.shape[0], labels.shape[1], labels.shape[2])) if frame is None else frame
     shape = whole.shape
     ids = classes.ids
-    both = [np.zeros((len(ids), max(1, min(n, LONGEST) // 2))) for n in shape]
+    both = [np.zeros((len(ids), max(1, min(n, LONGEST) // 2))) for n in ((1, *shape[1:]) if apart else shape)]
     pairs = [np.zeros(b.shape[1]) for b in both]
     found, known = np.zeros(len(ids)), 0
     todo = [(axis, box.shift(whole.start)) for axis in range(3) for box in columns(shape, axis)]

@@ -27,10 +27,10 @@ RESAMPLES = 2000
 CONFIDENCE = 0.95
 
 
-def tile_edges(shape: Triple) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Where the nearly equal tiles of a volume begin and end along z, y and x."""
+def tile_edges(shape: Triple, *, apart: bool = False) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Where the nearly equal tiles of a volume begin and end along z, y and x; one slice thick where slices are images `apart`."""
     z, y, x = (np.linspace(0, n, max(1, min(TILES, n // SMALLEST)) + 1).round().astype(np.int64) for n in shape)
-    return z, y, x
+    return (np.arange(shape[0] + 1) if apart else z), y, x
 
 
 @dataclass(frozen=True)

@@ -39,12 +39,14 @@ class PhaseCounts:
 
     classes: ClassTable
     shape: Triple
+    apart: bool = False
+    """Whether the slices are images of their own, not neighbours."""
     tiles: npt.NDArray[np.int64] = field(init=False)
     profiles: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]] = field(init=False)
     unlabelled: int = 0
 
     def __post_init__(self) -> None:
-        self.edges = tile_edges(self.shape)
+        self.edges = tile_edges(self.shape, apart=self.apart)
         z, y, x = (len(e) - 1 for e in self.edges)
         self.tiles = np.zeros((z, y, x, len(self.classes)), np.int64)
         a, b, c = (np.zeros((n, len(self.classes)), np.int64) for n in self.shape)
@@ -89,11 +91,12 @@ def count_phases(
     *,
     field_of_view: FieldOfView | None = None,
     edge: Triple = EDGE,
+    apart: bool = False,
     report: Report = silent,
 ) -> PhaseCounts:
-    """The phases of a label volume (z, y, x), block by block."""
+    """The phases of a label volume (z, y, x), block by block; `apart` says that its slices are images of their own."""
     shape = (labels.shape[0], labels.shape[1], labels.shape[2])
-    counts = PhaseCounts(classes, shape)
+    counts = PhaseCounts(classes, shape, apart)
     todo = blocks(Box.whole(shape), edge)
     for done, box in enumerate(todo):
         report(Progress(done, len(todo), "measuring"))
@@ -113,6 +116,7 @@ def summary(counts: PhaseCounts, *, voxel: Voxel | None = None, correlation: Seq
     porosities = np.array([c.porosity for c in counts.classes])
     weights = np.vstack([np.eye(len(counts.classes)), porosities])
     values = (weights @ totals / total).tolist()
+    flat = counts.apart or counts.shape[0] == 1
     drawn = gathered(counts.tiles, counts.shape, correlation or [None] * len(counts.classes))
     intervals = sampling_intervals(drawn.counts, weights, widen=drawn.widen)
     bounds: list[tuple[float | None, float | None]] = [(None, None)] * len(weights) if intervals is None else [*intervals]
@@ -137,9 +141,9 @@ def summary(counts: PhaseCounts, *, voxel: Voxel | None = None, correlation: Seq
         "length_unit": None if voxel is None else voxel.symbol,
         "profiles": {axis: _profile(counts.classes, planes) for axis, planes in zip("zyx", counts.profiles, strict=True)},
         "representative": {
-            "porosity": representative_curve(counts.tiles, counts.shape, porosities, voxel=voxel),
+            "porosity": representative_curve(counts.tiles, counts.shape, porosities, voxel=voxel, flat=flat),
             **{
-                str(c.id): representative_curve(counts.tiles, counts.shape, row, voxel=voxel)
+                str(c.id): representative_curve(counts.tiles, counts.shape, row, voxel=voxel, flat=flat)
                 for c, row in zip(counts.classes, weights, strict=False)
             },
         },
@@ -209,9 +213,9 @@ def measure(
     classes = known_classes(scan, found.classes)
     old = older_than_view(scan, found)
     with corrected(scan, found, readonly=True) as labels, opened_truth(scan, truth, value_map, report) as real:
-        counts = count_phases(labels, classes, field_of_view=view, edge=scan.shard, report=report)
+        counts = count_phases(labels, classes, field_of_view=view, edge=scan.shard, apart=scan.separate_slices, report=report)
         frame = frame_of(scan, found.box) if counts.totals.any() else None
-        known = two_point(labels, classes, field_of_view=view, frame=frame, report=report)
+        known = two_point(labels, classes, field_of_view=view, frame=frame, apart=scan.separate_slices, report=report)
         agreed, notes = None, [OLDER.format(result=result)] if old else []
         if real is not None:
             flat = scan.dimensions()[0] == 2
