@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QApplication
 from lithoscope._napari.segment_dock import SegmentDock
 from lithoscope.labels.grey_values import GreyValues
 from lithoscope.parameters import configured
-from lithoscope.segmenters import segmenter
+from lithoscope.segmenters import Block, segmenter
 
 
 @pytest.fixture
@@ -69,6 +69,26 @@ def test_a_method_shows_its_thresholds_and_dragging_one_makes_them_the_persons(o
         return layer is not None and np.array_equal(layer.data.plane[0], expected[layer.data.index])
 
     qtbot.waitUntil(shown, timeout=5_000)
+
+
+def test_dragging_a_marker_of_the_watershed_moves_its_own_bounds(opened, panel, qtbot):
+    panel.choose("watershed", {"classes": 3})
+    learnt = configured(segmenter("watershed"), {"classes": 3}).fit(GreyValues(opened.scan)).learnt()["thresholds"]
+    qtbot.waitUntil(lambda: panel.plot.thresholds == tuple(learnt), timeout=60_000)
+    dragged(panel.plot, 3, learnt[3] + 5)
+    assert panel.name == "watershed"
+    bounds = panel.values()["bounds"]
+    assert bounds[:3] == pytest.approx(learnt[:3], rel=1e-5)
+    assert learnt[3] + 2 <= bounds[3] <= learnt[3] + 6
+    volume = np.asarray(opened.scan.levels[0][:])
+    expected = configured(segmenter("watershed"), {"bounds": bounds}).fit(GreyValues(opened.scan)).predict(Block.of(volume))
+
+    def shown():
+        layer = opened.layer("preview")
+        return layer is not None and np.array_equal(layer.data.plane[0], expected[layer.data.index])
+
+    qtbot.waitUntil(shown, timeout=60_000)
+    assert panel.plot.thresholds == pytest.approx(bounds)
 
 
 def test_what_has_no_thresholds_shows_no_lines(opened, panel, qtbot):

@@ -11,7 +11,9 @@ from lithoscope._napari.similar_dock import SimilarDock
 from lithoscope._napari.similar_finder import question_box
 from lithoscope.classes import ClassTable
 from lithoscope.errors import MissingError
+from lithoscope.labels.predict import segment
 from lithoscope.retrieval.metadata import read_csv
+from lithoscope.segmenters import segmenter
 from lithoscope.volume.box import Box
 
 
@@ -180,6 +182,13 @@ def test_proposals_follow_the_threshold_and_are_one_step_to_undo(asked, qtbot, s
     box, mask = panel._proposal.box, panel._proposal.mask(0.0)
     assert mask.any()
     assert np.array_equal(session.layer("preview").data.plane > 0, mask)
+    segment(session.scan, segmenter("otsu")(classes=2), output="otsu")
+    session.correct("otsu")
+    assert not panel.accept_button.isEnabled(), "the class chosen is now one of the result"
+    assert "end the correction first" in panel._line.text()
+    session.show_result("")
+    session.painting.choose(1)
+    assert panel.accept_button.isEnabled()
     with qtbot.waitSignal(asked.finder.proposed, timeout=60_000):
         panel.accept_button.click()
     assert np.array_equal(store.read(box) == 1, mask)

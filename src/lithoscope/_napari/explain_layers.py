@@ -86,7 +86,7 @@ class ExplainLayers:
         if not isinstance(layer, Points):
             layer = Points(
                 places.astype(float), name=f"{scan.name} · marked", face_color="transparent", border_color=MARK, border_width=0.12,
-                size=size, metadata={ours.KEY: {"kind": "explain", "path": str(scan.path)}}, out_of_slice_display=True,
+                size=size, metadata={ours.KEY: {"kind": "explain", "path": str(scan.path)}}, projection_mode="rescale_linear",
                 **ours.placed(scan.voxel),
             )  # fmt: skip
             self._add("marks", layer)

@@ -179,14 +179,17 @@ class MethodPanel(QWidget):
             self._session.show_result("")
 
     def _on_lines(self, thresholds: tuple[float, ...]) -> None:
-        """A line was moved: another method's lines become thresholds set by hand."""
+        """A line was moved: a method that takes bounds has its own, and the lines of another become thresholds set by hand."""
         self._put_result_aside()
-        if self.name != BY_HAND:
+        if not self._takes_bounds():
             self._remembered[BY_HAND] = {"bounds": thresholds}
             self.method.setCurrentIndex(self.method.findData(BY_HAND))
         else:
             self.form.set_values({"bounds": thresholds})
             self.update_preview()
+
+    def _takes_bounds(self) -> bool:
+        return "bounds" in (p.name for p in parameters(REGISTRY[self.name]))
 
     def _set_lines(self, thresholds: tuple[float, ...]) -> None:
         self._put_result_aside()
@@ -255,7 +258,7 @@ class MethodPanel(QWidget):
             self._session.show_preview(answer.labels, answer.classes, pixels.origin, factor=pixels.factor)
 
     def _show_lines(self, learnt: dict[str, Any], classes: ClassTable) -> None:
-        keep = self.name == BY_HAND and self.plot.dragging
+        keep = self._takes_bounds() and self.plot.dragging
         self.lines.show_lines(learnt.get("thresholds", []), classes, keep=keep)
 
     def _on_preview_failed(self, error: BaseException) -> None:

@@ -78,6 +78,10 @@ class ProposalPanel(QWidget):
         session, proposal = self._session, self._proposal
         if proposal is None or session.scan is None:
             return
+        if session.correcting:  # its classes and its layer are the result's, what is proposed becomes strokes
+            self._line.setText("end the correction first: what is accepted becomes strokes of the scan")
+            self.accept_button.setEnabled(False)
+            return
         mask, chosen = proposal.mask(self.threshold.value() / 100), session.painting.chosen
         known = chosen in session.classes
         name = session.classes[chosen].name if known else "no class"

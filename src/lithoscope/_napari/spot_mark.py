@@ -39,7 +39,7 @@ class SpotMark:
                 layer.visible = False
             self._layer = Points(
                 np.zeros((0, 3)), name="spot check", symbol="cross", size=SIZE, face_color="transparent", border_color="#ffe14d",
-                border_width=0.12, out_of_slice_display=False, **ours.placed(session.scan.voxel),
+                border_width=0.12, **ours.placed(session.scan.voxel),
             )  # fmt: skip
             viewer.add_layer(self._layer)
             self._bind(self._layer)
