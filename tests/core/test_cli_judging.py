@@ -8,6 +8,7 @@ from segment_data import brushed, scan_of, three_phases
 
 from lithoscope.cli import main
 from lithoscope.labels.strokes import strokes
+from lithoscope.volume.scan import Scan
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,19 @@ def test_compare_prints_the_promised_keys_and_the_page(scan, tmp_path, capsys):
     assert "cluster 1 is class 1" in out
     assert "no method nonesuch" in out
     assert _run(capsys, *words)[0] == 2
+
+
+@pytest.mark.parametrize(("page", "there"), [("n.html", "n.json"), ("n.html", "n-methods.csv"), ("n.pdf", "")])
+def test_a_page_that_cannot_be_written_is_refused_before_anything_is_compared(scan, tmp_path, capsys, page, there):
+    if there:
+        (tmp_path / there).write_text("mine")
+    words = ("compare", scan, "--methods", "otsu", "--name", "never", "--html", tmp_path / page)
+    code, _, complaint = _run(capsys, *words)
+    assert code == 2
+    assert (f"{there} exists already" if there else "does not end in .html") in complaint
+    assert _run(capsys, *words, "--resume")[0] == 2, "nor is a page of ours there to go on with"
+    assert not (Scan.open(scan).sidecar / "comparisons" / "never.json").exists()
+    assert {file.name for file in tmp_path.iterdir()} <= {there}
 
 
 def test_report_and_measure_tell_of_structure(scan, tmp_path, capsys):

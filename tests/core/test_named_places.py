@@ -43,6 +43,16 @@ def test_answers_are_kept_one_by_one_and_gone_on_with(scan):
     assert named_places.begin(scan, "otsu", overwrite=True).seen == {}
 
 
+def test_another_number_or_seed_than_it_was_begun_with_is_refused(scan, tmp_path):
+    command("spotcheck")(str(scan.path), "otsu", count=60, seed=3)
+    for given in ({"count": 100}, {"seed": 0}, {"count": 60, "seed": 4}, {"count": 80, "answers": str(tmp_path / "t.csv")}):
+        with pytest.raises(InputError, match="a spot check of 60 places with seed 3 already; leave --count and --seed out"):
+            command("spotcheck")(str(scan.path), "otsu", **given)
+    assert command("spotcheck")(str(scan.path), "otsu")["places"] == 60
+    assert command("spotcheck")(str(scan.path), "otsu", count=60, seed=3)["places"] == 60
+    assert command("spotcheck")(str(scan.path), "otsu", count=100, overwrite=True)["places"] == 100
+
+
 def test_a_result_that_was_made_anew_has_no_spot_check_left(scan):
     named_places.begin(scan, "otsu", 60)
     command("segment")([str(scan.path)], method="otsu", settings={"classes": 2}, output="otsu", overwrite=True)

@@ -118,6 +118,9 @@ def test_what_cannot_be_reported_is_refused(scan, tmp_path):
     (tmp_path / "notes.json").write_text("mine")
     with pytest.raises(TakenError, match=r"notes\.json exists already"):
         report_page(scan, ["otsu"], tmp_path / "notes.html")
+    (tmp_path / "table-phases.csv").write_text("mine")
+    with pytest.raises(TakenError, match=r"table-phases\.csv exists already"):
+        report_page(scan, ["otsu"], tmp_path / "table.html")
     with pytest.raises(InputError, match="html"):
         report_page(scan, ["otsu"], tmp_path / "page.pdf")
     with pytest.raises(MissingError, match="no result"):
@@ -126,7 +129,7 @@ def test_what_cannot_be_reported_is_refused(scan, tmp_path):
         report_page(scan, [], tmp_path / "page.html")
     with pytest.raises(MissingError, match="comparison"):
         report_page(scan, [], tmp_path / "page.html", comparison="none")
-    assert {file.name for file in tmp_path.iterdir()} == {"there.html", "notes.json"}
+    assert {file.name for file in tmp_path.iterdir()} == {"there.html", "notes.json", "table-phases.csv"}
 
 
 def test_figures_leave_gaps_where_there_is_no_value_and_escape_names():

@@ -90,6 +90,16 @@ def begin(scan: "Scan", result: str, count: int = 200, *, seed: int = 0, overwri
     return made
 
 
+def refuse_another(check: SpotCheck, count: int | None, seed: int | None) -> None:
+    """Refuse a number of places or a seed, where one is wished, that a spot check was not begun with."""
+    places = len(check.drawn.places)
+    if (count is not None and count != places) or (seed is not None and seed != check.seed):
+        raise InputError(
+            f"{check.result} has a spot check of {places} places with seed {check.seed} already; leave --count and --seed out to go on "
+            "with it, or begin anew with --overwrite"
+        )
+
+
 def load(scan: "Scan", result: str) -> SpotCheck | None:
     """The spot check of a result, if there is one of it as it is now; a result made anew, or seen in another field of view, has none."""
     found = _kept(scan, result)

@@ -7,9 +7,22 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from lithoscope.errors import InputError, TakenError
 from lithoscope.volume.store import storage_errors
 
 Row = Sequence[Any]
+
+
+TABLES = ("phases", "profiles", "representative", "correlation", "thickness", "methods", "methods-by-slice")
+
+
+def check_place(out: Path, *, overwrite: bool = False) -> None:
+    """Refuse a page that is none by its name, and, unless it may `overwrite`, one of whose files is there already."""
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{out.name} does not end in .html; name the page so")
+    files = [out, out.with_suffix(".json"), *(out.with_name(f"{out.stem}-{name}.csv") for name in TABLES)]
+    if not overwrite and (taken := [file for file in files if file.exists()]):
+        raise TakenError(f"{taken[0]} exists already; give another name, or --overwrite")
 
 
 def write_files(out: Path, html: str, whole: Mapping[str, Any]) -> list[Path]:

@@ -12,7 +12,7 @@ from typing import Any
 from lithoscope import __version__
 from lithoscope.classes import ClassTable
 from lithoscope.compare import open_comparison
-from lithoscope.errors import InputError, TakenError
+from lithoscope.errors import InputError
 from lithoscope.job import Progress, Report, silent
 from lithoscope.labels.classes_file import known_classes
 from lithoscope.labels.corrections import corrected
@@ -20,7 +20,7 @@ from lithoscope.labels.results import Result, open_result, results
 from lithoscope.measure.phases import measure
 from lithoscope.report import sections, sizes
 from lithoscope.report.charts import Line, legend, lines
-from lithoscope.report.files import write_files
+from lithoscope.report.files import check_place, write_files
 from lithoscope.report.planes import grey_plane, label_plane, plane_box
 from lithoscope.report.words import paragraph, sources
 from lithoscope.volume.scan import Scan
@@ -50,10 +50,7 @@ def report_page(
 ) -> dict[str, Any]:
     """Write the page at `out` and its numbers beside it; answers with the `files`. With a comparison, the results it made are shown,
     and the best of them is measured if no result is named."""
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"{out.name} does not end in .html; name the page so")
-    if not overwrite and (taken := [file for file in (out, out.with_suffix(".json")) if file.exists()]):
-        raise TakenError(f"{taken[0]} exists already; give another name, or --overwrite")
+    check_place(out, overwrite=overwrite)
     compared = None if comparison is None else open_comparison(scan, comparison)
     there = results(scan)
     ran = [] if compared is None else [m for m in compared["methods"] if m.get("result") in there]

@@ -124,10 +124,10 @@ def spotcheck(
     result: str,
     /,
     *,
-    count: int = 200,
+    count: int | None = None,
     table: str | None = None,
     answers: str | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     overwrite: bool = False,
     common: Common = COMMON,
 ) -> None:
@@ -140,13 +140,13 @@ def spotcheck(
     result
         The name of the result.
     count
-        How many places, shared out among the classes by their size.
+        How many places, shared out among the classes by their size; 200 if not given.
     table
         Write the places here, as a CSV table with an empty column for what is seen there.
     answers
         Take up the answers from such a table.
     seed
-        Other places for another seed.
+        Other places for another seed; 0 if not given.
     overwrite
         Begin anew though there are answers, and replace the table.
     """

@@ -35,13 +35,13 @@ def compare(
     """
     from lithoscope.compare import compare as run
     from lithoscope.labels.imports import parse_value_map
-    from lithoscope.report import report_page
+    from lithoscope.report import check_place, report_page
     from lithoscope.volume.scan import Scan
 
     if seeds < 1:
         raise InputError(f"--seeds {seeds} is not at least 1")
-    if html is not None and Path(html).exists() and not overwrite and not resume:
-        raise TakenError(f"{html} exists already; give another name, or --overwrite")
+    if html is not None:  # a page that is there already when it goes on is that of the same comparison
+        check_place(Path(html), overwrite=overwrite or (resume and Path(html).exists()))
     opened = Scan.open(Path(scan))
     found = run(
         opened,
@@ -100,16 +100,16 @@ def spotcheck(
     scan: str,
     result: str,
     *,
-    count: int = 200,
+    count: int | None = None,
     table: str | None = None,
     answers: str | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     overwrite: bool = False,
     report: Report = silent,
 ) -> Json:
     """Draw random places of a result for a person to name, or take up the answers; says accuracy and fractions once there are enough.
 
-    A spot check that was begun is gone on with; `overwrite` begins it anew.
+    A spot check that was begun is gone on with, as it was drawn; `overwrite` begins it anew, with 200 places and seed 0 if not said.
     """
     from lithoscope.measure import named_places
     from lithoscope.volume.scan import Scan
@@ -118,13 +118,15 @@ def spotcheck(
         raise TakenError(f"{table} exists already; give another name, or --overwrite")
     opened = Scan.open(Path(scan))
     check = named_places.load(opened, result)
+    if check is not None and (answers is not None or not overwrite):
+        named_places.refuse_another(check, count, seed)
     if answers is not None:
         if check is None:
             raise InputError(f"{result} as it is now has no spot check; draw its places first, with --table {answers}")
         check = named_places.read_table(check, Path(answers))
         named_places.save(opened, check)
     elif check is None or overwrite:
-        check = named_places.begin(opened, result, count, seed=seed, overwrite=overwrite, report=report)
+        check = named_places.begin(opened, result, 200 if count is None else count, seed=seed or 0, overwrite=overwrite, report=report)
     if table is not None:
         named_places.write_table(check, Path(table))
     found = {"scan": opened.name, "result": result, "places": len(check.drawn.places), "named": len(check.seen), "table": table}
