@@ -169,6 +169,14 @@ def test_disagreements_of_other_results_are_kept_beside_each_other():
     assert names == {"disagreement-otsu_a_b-z4", "disagreement-otsu_forest-z4"}
 
 
+def test_overlays_of_two_networks_are_kept_beside_each_other(scan):
+    for name, weights in (("tiny", "ab" * 32), ("tiny", "cd" * 32), ("my nets/large", "ab" * 32)):
+        keeping.keep(scan, replace(overlay(), about={**overlay().about, "backbone": name, "weights": weights}))
+    names = ["attention-b2-mean-tiny-ababab-z4", "attention-b2-mean-tiny-cdcdcd-z4", "attention-b2-mean-my_nets_large-ababab-z4"]
+    assert sorted(keeping.kept(scan)) == sorted(names)
+    assert {keeping.volume_name(b, 0, (1, 2, 3)) for b in ("tiny", "/nets/large")} == {"likeness-z-1-2-3-tiny", "likeness-z-1-2-3-large"}
+
+
 def test_overlays_are_kept_beside_the_scan_under_a_telling_name(scan):
     first = keeping.keep(scan, overlay())
     assert first == scan.sidecar / "explain" / "attention-b2-mean-z4.zarr"

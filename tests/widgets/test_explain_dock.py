@@ -193,10 +193,17 @@ def test_an_overlay_is_kept_and_saved(dock, qtbot, tmp_path):
     assert len(keeping.kept(dock.session.scan)) == 1
     for ending in ("png", "svg", "csv", "zarr"):
         with qtbot.waitSignal(dock.session.said, timeout=LONG, check_params_cb=lambda words, bad: "saved as" in words and not bad):
-            dock.save(str(tmp_path / f"f.{ending}"))
+            dock.save_button.click()
+            dock._dialog.fileSelected.emit(str(tmp_path / f"f.{ending}"))
         assert (tmp_path / f"f.{ending}").exists()
     with qtbot.waitSignal(dock.session.said, timeout=LONG, check_params_cb=lambda words, bad: bad):
-        dock.save(str(tmp_path / "nowhere" / "f.png"))
+        dock.save_button.click()
+        dock._dialog.fileSelected.emit(str(tmp_path / "nowhere" / "f.png"))
+    dock.save_button.click()
+    dock._on_shown([])
+    with qtbot.waitSignal(dock.session.said, timeout=LONG, check_params_cb=lambda words, bad: "saved as" in words and not bad):
+        dock._dialog.fileSelected.emit(str(tmp_path / "asked for.csv"))
+    assert (tmp_path / "asked for.csv").read_text() == (tmp_path / "f.csv").read_text(), "whatever is on show by then"
 
 
 @pytest.mark.parametrize("axis", [0, 2])
@@ -239,7 +246,7 @@ def test_what_was_kept_is_shown_again_on_its_plane_and_can_be_deleted(dock, qtbo
         dock.kept.names.activated.emit(1)
 
 
-def test_a_lasso_marks_places_and_a_point_is_gone_to(dock, qtbot):
+def test_a_lasso_marks_places_and_a_point_is_gone_to(dock, qtbot, tmp_path):
     found = a_map(("steps", "other"))
     dock.map.show_map(found)
     x, y = found.at.min(0) - 1, found.at.max(0) + 1
@@ -249,6 +256,13 @@ def test_a_lasso_marks_places_and_a_point_is_gone_to(dock, qtbot):
     assert dock.session.plane().index == found.points.places[4][0]
     with qtbot.waitSignal(dock.session.said, timeout=LONG, check_params_cb=lambda words, bad: "is of other" in words):
         dock.map.plot.picked.emit(5)
+    dock.map.save_button.click()
+    other = a_map(("another", "other"))
+    dock.map.map = other
+    with qtbot.waitSignal(dock.session.said, timeout=LONG, check_params_cb=lambda words, bad: "saved as" in words and not bad):
+        dock.map._dialog.fileSelected.emit(str(tmp_path / "map.csv"))
+    assert "steps" in (tmp_path / "map.csv").read_text(), "the map it was asked for, whatever is on show by then"
+    dock.map.map = found
     dock.map.none_button.click()
     assert not dock.explaining.layers.get("marks").visible
 

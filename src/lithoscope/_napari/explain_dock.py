@@ -17,10 +17,12 @@ from lithoscope._napari.look import button, column, mark_bad, row, rule, text
 from lithoscope._napari.looking import look_at_plane
 from lithoscope._napari.map_panel import MapPanel
 from lithoscope._napari.worker_client import Job
+from lithoscope.explain import keeping
 from lithoscope.volume.store import storage_errors
 
 if TYPE_CHECKING:
     from lithoscope.explain.overlay import Overlay
+    from lithoscope.volume.scan import Scan
 
 RAMP = (120, 12)
 """Width and height of the colour key in pixels."""
@@ -150,8 +152,9 @@ class ExplainDock(Dock):
         scan = self.session.scan
         if scan is None or not self._overlays or (at := self._overlays[0].at) is None:
             return
-        axis, said = "zyx"[self._overlays[0].place.axis], ",".join(map(str, at))
-        target = scan.sidecar / "explain" / f"likeness-{axis}-{said.replace(',', '-')}.zarr"
+        across, said = self._overlays[0].place.axis, ",".join(map(str, at))
+        axis = "zyx"[across]
+        target = keeping.folder(scan) / f"{keeping.volume_name(self.explaining.wish.backbone, across, at)}.zarr"
         arguments = {
             "scans": [str(scan.path)], "out": str(target), "kind": "similarity", "backbone": self.explaining.wish.backbone, "token": said,
             "plane": f"{axis}={at['zyx'.index(axis)]}", "whole": True, "image": self.session.images.chosen, "overwrite": True,
@@ -183,34 +186,32 @@ class ExplainDock(Dock):
             self._on_shown([found])
 
     def _on_keep(self) -> None:
-        from lithoscope.explain.keeping import keep
-
         scan, overlays = self.session.scan, list(self._overlays)
         if scan is not None and overlays:
-            self._slow.start(lambda: [keep(scan, overlay) for overlay in overlays], self._on_kept)
+            self._slow.start(lambda: [keeping.keep(scan, overlay) for overlay in overlays], self._on_kept)
 
     def _on_kept(self, paths: list[Path]) -> None:
         self.session.said.emit(f"kept as {', '.join(p.stem for p in paths)} in {paths[0].parent}", False)
         self.kept.list_kept()
 
     def _on_save(self) -> None:
+        scan, overlays = self.session.scan, list(self._overlays)
+        if scan is None or not overlays:
+            return
         dialog = QFileDialog(self, "Save what is shown", "", "Figure (*.png *.svg);;OME-Zarr at token resolution (*.zarr);;Table (*.csv)")
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix("png")
         dialog.setModal(False)
-        dialog.fileSelected.connect(self.save)
+        image = self.session.images.chosen
+        dialog.fileSelected.connect(lambda name: self.save(Path(name), scan, overlays, image))
         self._dialog = dialog
         dialog.show()
 
-    def save(self, path: str) -> None:
-        """Save what is shown now; the person has agreed to replace a file."""
-        from lithoscope.explain import keeping
+    def save(self, target: Path, scan: "Scan", overlays: "list[Overlay]", image: str | None) -> None:
+        """Save what was shown when the file was asked for; the person has agreed to replace a file."""
         from lithoscope.explain.figure import figure
 
-        scan, overlays, target = self.session.scan, list(self._overlays), Path(path)
-        if scan is None or not overlays:
-            return
-        image, opacity = self.session.images.chosen, self._opacity.value() / 100
+        opacity = self._opacity.value() / 100
 
         def work() -> Path:
             if target.suffix.lower() == ".zarr":

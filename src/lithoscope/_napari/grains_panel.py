@@ -1,6 +1,7 @@
 """Numbered grains on show: how many and how large, each in a table, their sizes as a plot, and both as files."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from lithoscope.measure.grains import GrainTable, load_grains
 
 if TYPE_CHECKING:
     from lithoscope._napari.session import Session
+    from lithoscope.volume.scan import Scan
 
 ELSEWHERE = "The table of these grains was written elsewhere; separate them again to have it here."
 
@@ -43,12 +45,15 @@ class GrainsPanel(QWidget):
         self.setLayout(column(self._words, self._parts, spacing=4))
         self._work = Background(self, newest_only=True)
         self._work.failed.connect(self._on_failed)
+        self._saving = Background(self)
+        self._saving.failed.connect(self._on_failed)
         self.kind.currentIndexChanged.connect(self._plot)
         self.view.wanted.connect(self._on_wanted)
         self.save.clicked.connect(self._on_save)
         session.results_changed.connect(self.on_result)
         session.scan_changed.connect(self.on_result)
         session.closing.connect(self._work.close)
+        session.closing.connect(self._saving.close)
         self.hide()
 
     def set_colours(self, colours: Colours) -> None:
@@ -104,13 +109,11 @@ class GrainsPanel(QWidget):
     def _on_save(self) -> None:
         scan = self._session.scan
         if scan is not None and self.table is not None:
-            ask_where(self, "Save the grains", scan.path.with_name(f"{scan.name} {self._name}.csv"), "Table (*.csv)", self.save_to)
+            asked = partial(self.save_to, scan=scan, name=self._name)
+            ask_where(self, "Save the grains", scan.path.with_name(f"{scan.name} {self._name}.csv"), "Table (*.csv)", asked)
 
-    def save_to(self, target: Path) -> None:
-        """Write the table to `target`, and the sizes beside it."""
-        scan, name = self._session.scan, self._name
-        if scan is None:
-            return
+    def save_to(self, target: Path, *, scan: "Scan", name: str) -> None:
+        """Write the table of a scan's grains to `target`, and the sizes beside it, whatever is on show by then."""
         from lithoscope.labels.companions import table_place
         from lithoscope.volume.store import storage_errors
 
@@ -122,7 +125,7 @@ class GrainsPanel(QWidget):
                 shutil.copyfile(source.with_name(f"{name}-sizes.csv"), target.with_name(f"{target.stem}-sizes.csv"))
             return target
 
-        self._work.start(copy, lambda written: self._session.said.emit(f"{written.name} and {written.stem}-sizes.csv written", False))
+        self._saving.start(copy, lambda written: self._session.said.emit(f"{written.name} and {written.stem}-sizes.csv written", False))
 
     def _on_failed(self, error: BaseException) -> None:
         self._session.said.emit(sentence(error), True)

@@ -17,6 +17,7 @@ from lithoscope._napari.session import Session
 from lithoscope._napari.worker_client import Job
 
 if TYPE_CHECKING:
+    from lithoscope.classes import ClassTable
     from lithoscope.explain.points import Map
 
 PLANES = {"z": 0, "y": 1, "x": 2}
@@ -207,22 +208,21 @@ class MapPanel(QWidget):
         self._mark(np.zeros(0, np.int64))
 
     def _on_save(self) -> None:
+        if self.map is None:
+            return
+        found, column = self.map, self.colour.currentData()
+        classes = self._session.classes_of(self.result.currentData()) if column == "class" and self.result.currentData() else None
         dialog = QFileDialog(self, "Save the map", "", "Figure (*.png *.svg);;Table (*.csv)")
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix("png")
         dialog.setModal(False)
-        dialog.fileSelected.connect(self.save)
+        dialog.fileSelected.connect(lambda name: self.save(Path(name), found, column, classes))
         self._dialog = dialog
         dialog.show()
 
-    def save(self, path: str) -> None:
-        """Save the map as it is coloured now."""
+    def save(self, target: Path, found: "Map", column: str, classes: "ClassTable | None") -> None:
+        """Save a map, coloured by a column, as it was when the file was asked for."""
         from lithoscope.explain.scatter import scatter
-
-        found, column, target = self.map, self.colour.currentData(), Path(path)
-        if found is None:
-            return
-        classes = self._session.classes_of(self.result.currentData()) if column == "class" and self.result.currentData() else None
 
         def work() -> Path:
             return found.table(target) if target.suffix.lower() == ".csv" else scatter(found, column, classes).save(target)

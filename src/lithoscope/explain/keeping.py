@@ -4,7 +4,7 @@ import csv
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -69,7 +69,7 @@ def delete(scan: "Scan", name: str) -> None:
 
 
 def name_of(overlay: Overlay) -> str:
-    """The name that an overlay is kept under: "pca-z100", "attention-b12-mean-z20"."""
+    """The name that an overlay is kept under: "attention-b12-mean-lithoscope-tiny-1f0c2a-z20", the network by name and weights."""
     about, parts = overlay.about, [overlay.kind]
     if overlay.kind == "attention":
         parts += [f"b{about.get('block')}", "mean" if about.get("head") is None else f"h{about['head']}"]
@@ -81,10 +81,17 @@ def name_of(overlay: Overlay) -> str:
         parts.append(_plain(str(about.get("result"))))
     if overlay.kind == "disagreement":
         parts.append(_plain("_".join(map(str, about.get("results", ())))))
+    if "backbone" in about:
+        parts += [_plain(str(about["backbone"])), _plain(str(about.get("weights"))[:6])]
     parts.append(f"{AXES[overlay.place.axis]}{overlay.place.index}")
     if overlay.at is not None:
         parts.append("at-" + "-".join(map(str, overlay.at)))
     return "-".join(parts)
+
+
+def volume_name(backbone: str, axis: int, at: Sequence[int]) -> str:
+    """The name that likeness to the token at a voxel is kept under, over the whole scan, seen by a backbone's name or folder."""
+    return f"{VOLUME}{AXES[axis]}-{'-'.join(map(str, at))}-{_plain(Path(backbone).name)}"
 
 
 def _plain(words: str) -> str:

@@ -1,6 +1,7 @@
 """Everything that can be shown of one scan by one backbone: the one object that the docks and the command line ask."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -90,15 +91,14 @@ class Views:
         report: Report = silent,
     ) -> Overlay:
         """Tokens as colours over a plane."""
-        return pca.overlay(self.source, self.colours(basis, report), axis, index, foreground=foreground, keep=keep)
+        return self._told(pca.overlay(self.source, self.colours(basis, report), axis, index, foreground=foreground, keep=keep))
 
     def pca_tuned(self, axis: int, index: int, *, foreground: float | None = None, keep: "Keep" = "above") -> Overlay:
         """The fine-tuned network's tokens in the colours of the frozen one."""
-        from dataclasses import replace
-
         own = self.tuned.tokens.used
         colours = pca.colours_for(self.tuned) if own is not None and own.kept >= 3 else self.colours()
         made = pca.overlay(self.tuned, colours, axis, index, foreground=foreground, keep=keep)
+        made = self._told(made, self.tuned.tokens.opened)
         return replace(made, title=f"{made.title}, fine-tuned", about={**made.about, "tuned": True})
 
     def seen(self, axis: int, at: Triple, *, pixels: int | None = None, check: Callable[[], None] = lambda: None) -> Seen:
@@ -123,7 +123,7 @@ class Views:
     ) -> Overlay:
         """Attention in the window around a voxel, from the class token, or with `follow` from the token that holds the voxel."""
         seen = self.seen(axis, at, pixels=pixels, check=check)
-        return attention_maps.attention(seen, block=block, head=head, at=at if follow else None, mass=mass)
+        return self._told(attention_maps.attention(seen, block=block, head=head, at=at if follow else None, mass=mass))
 
     def rollout(
         self,
@@ -137,13 +137,14 @@ class Views:
     ) -> Overlay:
         """Attention rollout in the window around a voxel."""
         seen = self.seen(axis, at, pixels=pixels, check=check)
-        return attention_maps.rollout(seen, at=at if follow else None, mass=mass, check=check)
+        return self._told(attention_maps.rollout(seen, at=at if follow else None, mass=mass, check=check))
 
     def whole(self, kind: str, axis: int, index: int, *, pixels: int | None = None, report: Report = silent, **how: Any) -> Overlay:
         """Attention or rollout over a whole plane, averaged over windows."""
-        return attention_maps.whole_plane(
+        made = attention_maps.whole_plane(
             self.scan, self.backbone, axis, index, kind=kind, image=self.image, pixels=pixels, scale=self.scale, report=report, **how
         )
+        return self._told(made)
 
     def likeness(self, axis: int, index: int) -> Likeness:
         """The tokens of a plane, ready to be compared."""
@@ -153,7 +154,12 @@ class Views:
 
     def similarity(self, axis: int, at: Triple) -> Overlay:
         """Likeness to the token that holds a voxel, over its plane."""
-        return self.likeness(axis, at[axis]).overlay(at)
+        return self._told(self.likeness(axis, at[axis]).overlay(at))
+
+    def _told(self, made: Overlay, backbone: "Backbone | None" = None) -> Overlay:
+        """An overlay that says which network it is of."""
+        of = backbone or self.backbone
+        return replace(made, about={**made.about, "backbone": of.name, "weights": of.sha256})
 
 
 def check_torch() -> None:
