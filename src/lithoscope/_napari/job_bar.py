@@ -1,4 +1,4 @@
-"""How the running job fares: a bar, the time that is left, and Cancel."""
+"""How the running job fares: a bar, the time that is left, and Cancel; and the jobs that wait, each with its own."""
 
 import time
 
@@ -29,15 +29,14 @@ class JobBar(QWidget):
         self._words = text(muted=True)
         self._cancel = button("Cancel", "Cancel the running job")
         self._cancel.clicked.connect(self._on_cancel)
-        self._waiting = text(muted=True)
-        self._waiting.setAccessibleName("Jobs that wait")
+        self._waiting = [_Waiting(session, self) for _ in range(ROWS)]
         self._keep = QCheckBox("go on if napari closes")
         self._keep.setToolTip(
             "When napari closes while a job runs, the job is finished in the background; otherwise it is ended, and can be resumed."
         )
         self._keep.setChecked(session.finish_in_background)
         self._keep.toggled.connect(self._on_keep)
-        self.setLayout(column(row(self._bar, self._cancel), row(self._words), self._waiting, row(self._keep, 1), spacing=2))
+        self.setLayout(column(row(self._bar, self._cancel), row(self._words), *self._waiting, row(self._keep, 1), spacing=2))
         self._refreshed = 0.0
         self._tick = QTimer(self)
         self._tick.setInterval(500)
@@ -59,8 +58,8 @@ class JobBar(QWidget):
         self._bar.setRange(0, 1000 if job.total else 0)
         self._bar.setValue(round(job.fraction * 1000))
         self._words.setText(describe(job, max(0, len(jobs) - 1 - ROWS), time.monotonic()))
-        self._waiting.setText("\n".join(f"{other.title} · waits" for other in jobs[1 : 1 + ROWS]))
-        self._waiting.setVisible(len(jobs) > 1)
+        for number, line in enumerate(self._waiting, 1):
+            line.show_job(jobs[number] if number < len(jobs) else None)
         self._cancel.setEnabled(not job.cancelling)
         self._cancel.setText("Cancelling" if job.cancelling else "Cancel")
 
@@ -76,6 +75,33 @@ class JobBar(QWidget):
 
     def _on_keep(self, on: bool) -> None:
         self._session.finish_in_background = on
+
+
+class _Waiting(QWidget):
+    """A job that waits, and Cancel."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._job: Job | None = None
+        self.words = text(muted=True)
+        self.cancel = button("Cancel")
+        self.cancel.clicked.connect(self._on_cancel)
+        self.setLayout(row(self.words, self.cancel))
+        self.hide()
+
+    def show_job(self, job: Job | None) -> None:
+        """Show this job, or nothing."""
+        self.setVisible(job is not None)
+        if job is not self._job and job is not None:
+            self.words.setText(f"{job.title} · waits")
+            self.cancel.setAccessibleName(f"Cancel {job.title}, which waits")
+            self.cancel.setToolTip(f"Take {job.title} off the jobs that wait; nothing of it was done yet")
+        self._job = job
+
+    def _on_cancel(self) -> None:
+        if self._job is not None and self._job.state == "waiting":  # one that began meanwhile has its own button
+            self._session.jobs.cancel(self._job)
 
 
 def describe(job: Job, waiting: int, now: float) -> str:
