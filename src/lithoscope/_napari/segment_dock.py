@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFrame, QWidget
 
 from lithoscope._napari import actions
 from lithoscope._napari.class_table import ClassList
 from lithoscope._napari.cleaning_panel import CleaningPanel
 from lithoscope._napari.correcting_panel import CorrectingPanel
+from lithoscope._napari.device_badge import DeviceBadge
 from lithoscope._napari.dock import Dock
 from lithoscope._napari.export_form import ExportForm
 from lithoscope._napari.folding import Folding
@@ -37,10 +38,7 @@ class SegmentDock(Dock):
         super().__init__(napari_viewer)
         self._name = text(bold=True)
         self._line = text(muted=True)
-        self._device = text(muted=True, wrap=False)
-        self._device.setText(device_badge())
-        self._device.setToolTip("What the methods compute on; networks take a GPU where torch can use one")
-        self._device.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop)
+        self._device = DeviceBadge(self.session)
         self._hints = QFrame()
         self._hints.setObjectName("hints")
         self._got_it = button("Got it", "Hide these hints")
@@ -181,11 +179,3 @@ class SegmentDock(Dock):
 
     def _on_refused(self, words: str) -> None:
         self.session.said.emit(words, True)
-
-
-def device_badge() -> str:
-    """What is computed on, in words: "CPU · 2 cores"."""
-    import os
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return f"CPU · {cores} core{'s' if cores > 1 else ''}"
