@@ -14,7 +14,7 @@ from lithoscope.retrieval.library import Library
 from lithoscope.retrieval.sources import source_at
 from lithoscope.retrieval.store import selected
 from lithoscope.similarity.library_items import library_items
-from lithoscope.similarity.marks import Marks
+from lithoscope.similarity.marks import Marks, change, place
 
 pytest.importorskip("lancedb")
 
@@ -84,10 +84,9 @@ def test_marks_teach_and_are_taken_back(lab):
     library, known = Library.open(lab / "lib"), ids(lab)
     with pytest.raises(InputError, match="no places are marked"):
         similarity_train(str(lab / "lib"), output=str(lab / "m"), label="marks", settings=QUICK, device="cpu")
-    marks = Marks.of(library).marked([known[0]], known[4:40:4], alike=True)
-    marks = marks.marked([known[0]], known[-40::4], alike=False)
-    marks.save()
-    assert Marks.of(library).pairs == marks.pairs
+    change(place(library), lambda marks: marks.marked([known[0]], known[4:40:4], alike=True))
+    change(place(library), lambda marks: marks.marked([known[0]], known[-40::4], alike=False))
+    marks = Marks.of(library)
     assert "unlike" in marks.words
     answer = similarity_train(str(lab / "lib"), output=str(lab / "m"), label="marks", settings=QUICK, device="cpu")
     assert answer["classes"]["kind 1"] == 10
@@ -118,8 +117,8 @@ def test_the_gate_ranks_what_a_library_finds_and_properties_stand_beside(lab):
 
 def test_the_rest_of_a_library_is_proposed(lab):
     library, known = Library.open(lab / "lib"), ids(lab)
-    marks = Marks.of(library).marked([known[0]], known[3:33:3], alike=True).marked([known[0]], known[-30::3], alike=False)
-    marks.save()
+    change(place(library), lambda marks: marks.marked([known[0]], known[3:33:3], alike=True).marked([known[0]], known[-30::3], alike=False))
+    marks = Marks.of(library)
     rules = {"rounds": "2", "margin": "0", "curated": "2", "agree": "0.4", "per_class": "4"}
     words = {"label": "marks", "settings": QUICK, "device": "cpu", "unlabelled": "rest", "rules": rules}
     first = similarity_train(str(lab / "lib"), output=str(lab / "m"), **words)

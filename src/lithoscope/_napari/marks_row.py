@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lithoscope._napari.session import Session
     from lithoscope._napari.similar_finder import Answer, Finder
     from lithoscope.retrieval.memory import Memory
-    from lithoscope.similarity.marks import Marks
+    from lithoscope.similarity.marks import Marks, Step
 
 
 class MarksRow(QWidget):
@@ -27,7 +27,7 @@ class MarksRow(QWidget):
         super().__init__(parent)
         self._session, self._finder, self._hits = session, finder, hits
         self._answer: Answer | None = None
-        self._steps: list[int] = []
+        self._steps: list[Step] = []
         self.alike_button = button("Alike", "Mark the chosen places as like the place that was asked about, to teach by")
         self.unlike_button = button("Unlike", "Mark the chosen places as not like the place that was asked about, to teach by")
         self.back_button = button("Take back", "Take the last marks back")
@@ -55,28 +55,30 @@ class MarksRow(QWidget):
 
     def mark(self, *, alike: bool) -> None:
         """Mark the chosen places."""
-        memory, answer, marks = self._finder.memory, self._answer, self.marks()
-        if memory is None or answer is None or marks is None:
+        memory, answer = self._finder.memory, self._answer
+        if memory is None or answer is None:
             return
         from lithoscope.retrieval.adding import patch_id
+        from lithoscope.similarity.marks import change, place
 
         asked = nearest_patch(memory, answer.own, answer.question.box)
         chosen = [patch_id(hit.scan, hit.scale, hit.box) for hit in self._hits.chosen()]
         with self._session.telling():
-            made = marks.marked([asked] if asked else [], chosen, alike=alike)
-            made.save()
-            new = {frozenset((m.a, m.b)) for m in made.pairs} - {frozenset((m.a, m.b)) for m in marks.pairs}
-            self._steps.append(len(new))
+            anchor = [asked] if asked else []
+            self._steps.append(change(place(memory.library), lambda marks: marks.marked(anchor, chosen, alike=alike)))
         self._refresh()
         self.changed.emit()
 
     def take_back(self) -> None:
         """Take the last marks back."""
-        marks = self.marks()
-        if marks is None or not self._steps:
+        memory = self._finder.memory
+        if memory is None or not self._steps:
             return
+        from lithoscope.similarity.marks import change, place
+
         with self._session.telling():
-            marks.without_last(self._steps.pop()).save()
+            change(place(memory.library), lambda marks: marks.taken_back(self._steps[-1]))
+            self._steps.pop()
         self._refresh()
         self.changed.emit()
 
