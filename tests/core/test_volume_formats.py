@@ -244,6 +244,15 @@ def test_two_series_in_a_folder_ask_for_a_pattern(tmp_path):
     assert contents(folder / "image*.tif")[:, 0, 0].tolist() == [0, 1]
 
 
+def test_the_proposed_pattern_finds_names_with_brackets(tmp_path):
+    folder = slices(tmp_path / "run [2]", ["[dry] a1.tif", "[dry] a2.tif", "[dry] a3.tif", "mask1.tif", "mask2.tif"])
+    with pytest.raises(InputError, match="several series") as told:
+        open_source(folder)
+    pattern = str(told.value).partition("--pattern '")[2].removesuffix("'")
+    assert contents(folder, pattern=pattern)[:, 0, 0].tolist() == [0, 1, 2]
+    assert contents(folder / pattern)[:, 0, 0].tolist() == [0, 1, 2]
+
+
 def test_two_formats_in_a_folder_ask_for_a_pattern(tmp_path):
     folder = slices(tmp_path / "s", ["a1.tif", "a2.png"])
     with pytest.raises(InputError, match="--pattern"):

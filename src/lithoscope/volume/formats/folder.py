@@ -4,6 +4,7 @@ import itertools
 import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,9 @@ def _check_series(files: list[Path]) -> None:
         if all("*" not in s for s in skeletons):
             return
         names = ", ".join(f"{s} ({n})" for s, n in skeletons.most_common(4))
-        raise InputError(
-            f"{files[0].parent} holds several series: {names}; choose with --pattern '{names.split(' (')[0]}{files[0].suffix}'"
-        )
+        most = next(f for f in files if _NUMBER.sub("*", f.stem) == skeletons.most_common(1)[0][0])
+        pattern = _NUMBER.sub("*", escape(most.stem)) + escape(most.suffix)
+        raise InputError(f"{files[0].parent} holds several series: {names}; choose with --pattern '{pattern}'")
     numbers = np.array([[int(n) for n in _NUMBER.findall(f.stem)] for f in files], dtype=object)
     varying = [k for k in range(numbers.shape[1]) if len(set(numbers[:, k])) > 1]
     if not varying:
