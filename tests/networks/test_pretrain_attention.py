@@ -11,7 +11,6 @@ from lithoscope.cli.commands.pretraining import pretrain as command
 from lithoscope.errors import InputError
 from lithoscope.features.vit import Layer, Vit, VitConfig
 from lithoscope.training.selfsupervised.augment import Augmentation
-from lithoscope.training.selfsupervised.crops import Source
 from lithoscope.training.selfsupervised.foretold import FeatureSettings, Foretold
 from lithoscope.training.selfsupervised.likeness import ALIKE, HEARD, hear_kinds, looked_at
 from lithoscope.training.selfsupervised.loop import crops_of, pretrain
@@ -19,13 +18,6 @@ from lithoscope.training.selfsupervised.sources import plan_of
 from lithoscope.training.selfsupervised.warm_start import Room
 
 CONFIG = VitConfig(hidden=192, depth=2, heads=3, patch=8, channels=1, image_size=48, position="conv", mean=(0.5,), std=(0.25,))
-
-
-@pytest.fixture(scope="module")
-def sources():
-    rng = np.random.default_rng(0)
-    smooth = np.repeat(np.repeat(rng.normal(size=(30, 15, 15)), 4, 1), 4, 2).astype(np.float32)
-    return [Source.of(smooth, "steps"), Source.of(rng.normal(size=(30, 60, 60)).astype(np.float32), "noise")]
 
 
 def plan(**changes):

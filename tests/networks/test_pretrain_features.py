@@ -12,7 +12,7 @@ from lithoscope.features.backbones import open_backbone
 from lithoscope.features.vit import Vit, VitConfig
 from lithoscope.training.selfsupervised.augment import Augmentation
 from lithoscope.training.selfsupervised.clock import UNSETTLED, Clock
-from lithoscope.training.selfsupervised.crops import Crops, Pool, Source
+from lithoscope.training.selfsupervised.crops import Crops, Pool
 from lithoscope.training.selfsupervised.described import (
     LEAST,
     MIDDLE,
@@ -32,13 +32,6 @@ from lithoscope.training.selfsupervised.sources import plan_of
 from lithoscope.training.selfsupervised.warm_start import Room, ridge, settle_reading, warm_start, whitening
 
 CONFIG = VitConfig(hidden=48, depth=2, heads=3, patch=8, channels=1, image_size=48, position="conv", mean=(0.5,), std=(0.25,))
-
-
-@pytest.fixture(scope="module")
-def sources():
-    rng = np.random.default_rng(0)
-    smooth = np.repeat(np.repeat(rng.normal(size=(30, 15, 15)), 4, 1), 4, 2).astype(np.float32)
-    return [Source.of(smooth, "steps"), Source.of(rng.normal(size=(30, 60, 60)).astype(np.float32), "noise")]
 
 
 def plan(steps=6, **changes):
