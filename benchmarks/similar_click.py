@@ -60,7 +60,7 @@ def library(folder: Path, count: int) -> Path:
             else:
                 columns.append(some[field.name].combine_chunks())
         made.patches.add(pa.Table.from_arrays(columns, schema=made.patches.schema))
-        scan = SimpleNamespace(uuid=own, name=name, path=Path("made up") / name, content_hash="", shape=(16 * side + 16,) * 3)
+        scan = SimpleNamespace(uuid=own, name=name, path=Path("made up") / name, content_hash="", view=None, shape=(16 * side + 16,) * 3)
         made.remember(scan, done=True, rows=rows)
         done += rows
     refresh(made)

@@ -20,9 +20,9 @@ from lithoscope.retrieval import store
 from lithoscope.retrieval.embed import Embedder
 from lithoscope.retrieval.library import Held, Library, table_of
 from lithoscope.retrieval.metadata import Metadata, Value
-from lithoscope.retrieval.patches import Cubes
+from lithoscope.retrieval.patches import Cubes, cut_from
 from lithoscope.retrieval.recipe import Recipe
-from lithoscope.retrieval.sources import Source, source_at, sources_of
+from lithoscope.retrieval.sources import ImageSource, Source, source_at, sources_of
 from lithoscope.retrieval.statistics import refresh
 from lithoscope.retrieval.store import quoted
 from lithoscope.volume.blocks import read
@@ -99,14 +99,15 @@ def _add_one(
     if not recipe.patch and not source.flat:
         raise InputError(f"{library.name} holds whole images, and {source.name} is a volume; add it to a library of patches")
     values = _facts(library, source, row)
-    if known is not None and known.content_hash != source.content_hash:
+    if known is not None and known.content_hash != cut_from(source, recipe):
+        values = {**_values(library, known), **values}  # what was told of it holds on
         library.forget(known)
         known = None
     if known is not None and known.done:
         library.describe(source.uuid, values)
         library.remember(source, done=True, rows=known.rows)
         return {"name": source.name, "uuid": source.uuid, "rows": known.rows, "added": 0}
-    if not source.flat:
+    if not isinstance(source, ImageSource):
         library.remember(source, done=False, rows=0)
     table = library.patches
     before, added = fill(table, embedder, source, values, report, at)
@@ -237,7 +238,7 @@ def embed(uri: str, *, backbone: str | None = None, device: str = "cpu", report:
             embedder = Embedder(recipe, found, device)
             counts = []
             for number, (source, held) in enumerate(zip(sources, scans, strict=True)):
-                if source.content_hash != held.content_hash:
+                if cut_from(source, library.recipe) != held.content_hash:
                     table.delete(f"scan = {quoted(source.uuid)}")  # a half made table may hold it as it was
                 values = _values(library, held)
                 counts.append(sum(fill(table, embedder, source, values, report, (number, len(sources)))))

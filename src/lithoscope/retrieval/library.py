@@ -15,6 +15,7 @@ from lithoscope.record import now
 from lithoscope.retrieval import store
 from lithoscope.retrieval.calibration import Calibration
 from lithoscope.retrieval.metadata import Metadata, Value
+from lithoscope.retrieval.patches import cut_from
 from lithoscope.retrieval.prepared import Preparation
 from lithoscope.retrieval.recipe import Recipe
 from lithoscope.retrieval.sources import Source
@@ -24,7 +25,7 @@ from lithoscope.volume.lock import WriterLock
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A scan or image of a library. `done` says whether all its patches are in."""
+    """A scan or image of a library. `content_hash` is what its patches were cut from (`cut_from`); `done`, whether all of them are in."""
 
     uuid: str
     name: str
@@ -160,7 +161,7 @@ class Library:
             "uuid": source.uuid,
             "name": source.name,
             "path": str(source.path),
-            "content_hash": source.content_hash,
+            "content_hash": cut_from(source, self.recipe),
             "recipe": self.recipe.key,
             "shape": json.dumps(source.shape),
             "added": now(),

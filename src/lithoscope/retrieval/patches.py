@@ -1,5 +1,7 @@
 """Where patches lie in a scan: cubes at a stride, the last of each axis against the far face, without those that show nothing."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -77,6 +79,16 @@ class Cubes:
         (_, ys, xs), (_, high, wide) = self.starts, self.edges
         rows = np.stack([of(plane[y : y + high], axis=0) for y in ys])
         return np.stack([of(rows[:, x : x + wide], axis=1) for x in xs], axis=1)
+
+
+def cut_from(source: Source, recipe: Recipe) -> str:
+    """What the patches of a source are cut from, as one word: its values, its field of view and, where patches are sized by it, its voxel.
+
+    As long as it stays the same the patches do.
+    """
+    own = [json.dumps(source.view, sort_keys=True)] if source.view is not None else []
+    own += [f"{um:.9g}" for um in source.voxel_um or ()] if recipe.patch_um is not None else []
+    return "-".join([source.content_hash, *([hashlib.sha256(" ".join(own).encode()).hexdigest()[:16]] if own else [])])
 
 
 def _starts(size: int, edge: int, step: int) -> tuple[int, ...]:

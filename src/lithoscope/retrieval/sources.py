@@ -42,6 +42,8 @@ class Source(Protocol):
     @property
     def content_hash(self) -> str: ...
     @property
+    def view(self) -> dict[str, Any] | None: ...
+    @property
     def array(self) -> Array3D: ...
     @property
     def facts(self) -> dict[str, Any]: ...
@@ -91,6 +93,11 @@ class ScanSource:
         return self.scan.content_hash
 
     @property
+    def view(self) -> dict[str, Any] | None:
+        """The field of view as JSON, None for all of the scan."""
+        return None if self.scan.field_of_view is None else self.scan.field_of_view.to_json()
+
+    @property
     def array(self) -> Array3D:
         return self.scan.array()
 
@@ -111,6 +118,7 @@ class ImageSource:
     file: ImageFile
     flat: bool = True
     voxel_um: tuple[float, float, float] | None = None
+    view: dict[str, Any] | None = None
 
     @cached_property
     def array(self) -> Array3D:
