@@ -5,6 +5,7 @@ Patches are appended some layers at a time, each time whole; what is in is found
 
 import io
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def add(
         raise InputError(f"{table.source} names none of these scans ({', '.join(s.name for s in sources[:4])}); its rows are "
                          f"{', '.join(list(table.rows)[:4])}")  # fmt: skip
     library, embedder = begun(uri, backbone, wishes, device)
-    with library.writing():
+    with closing(library), library.writing():
         library.take_columns(table)
         kinds = {k: "text" if isinstance(v, str) else "number" for source in sources for k, v in source.facts.items()}
         library.widen({k: kind for k, kind in kinds.items() if k not in library.kinds and k not in library.patches.schema.names})
@@ -80,10 +81,11 @@ def add(
             done.append(_add_one(library, embedder, source, row, known.get(source.uuid), report, (number, len(sources))))
         refresh(library, report)
         store.tidy(library.patches)
+        count = library.patches.count_rows()
     unknown = [key for key in table.rows if not any(key in source.names for source in sources)]
     if unknown and table.rows:
         notes.append(f"{table.source} also names {len(unknown)} that were not added: {', '.join(unknown[:4])}")
-    return {"library": library.uri, "scans": done, "rows": library.patches.count_rows(), "notes": notes}
+    return {"library": library.uri, "scans": done, "rows": count, "notes": notes}
 
 
 def _add_one(
@@ -214,13 +216,14 @@ def remove(uri: str, names: Sequence[str], report: Report = silent) -> Json:
     if not names:
         raise InputError("no scan was named; name those to take out")
     removed = [library.held(name) for name in names]
-    with library.writing():
+    with closing(library), library.writing():
         for held in removed:
             library.forget(held)
         if library.patches.count_rows():
             refresh(library, report)
         store.tidy(library.patches)
-    return {"library": library.uri, "removed": [held.name for held in removed], "rows": library.patches.count_rows()}
+        count = library.patches.count_rows()
+    return {"library": library.uri, "removed": [held.name for held in removed], "rows": count}
 
 
 def embed(uri: str, *, backbone: str | None = None, device: str = "cpu", report: Report = silent, **wishes: Any) -> Json:
@@ -230,31 +233,35 @@ def embed(uri: str, *, backbone: str | None = None, device: str = "cpu", report:
     recipe = replace(library.recipe.changed(wishes), backbone=_name(found), sha256=found.sha256, width=found.width)
     scans = library.scans()
     sources = [_again(library, held) for held in scans]
-    with library.writing():
+    with closing(library), library.writing():
         if recipe.key != library.recipe.key:
-            old = library.table_name
-            table = library.tables.create(table_of(recipe), store.patch_schema(dict.fromkeys(recipe.columns, recipe.width), library.kinds))
-            library.widen_table(table, library.kinds)  # it may be half made, before there were all these columns
-            embedder = Embedder(recipe, found, device)
-            counts = []
-            for number, (source, held) in enumerate(zip(sources, scans, strict=True)):
-                if cut_from(source, library.recipe) != held.content_hash:
-                    table.delete(f"scan = {quoted(source.uuid)}")  # a half made table may hold it as it was
-                values = _values(library, held)
-                counts.append(sum(fill(table, embedder, source, values, report, (number, len(sources)))))
-            library.say(recipe=recipe.to_json(), means=None, calibration=None)
-            for source, count in zip(sources, counts, strict=True):
-                library.remember(source, done=True, rows=count)
-            refresh(library, report)
-            library.tables.drop(old)
+            with library.making(recipe):
+                _make(library, recipe, Embedder(recipe, found, device), list(zip(sources, scans, strict=True)), report)
+            library.clear()
         else:
-            embedder, count = Embedder(library.recipe, found, device), len(sources)
+            embedder = Embedder(library.recipe, found, device)
             done = []
             for number, (source, held) in enumerate(zip(sources, scans, strict=True)):
-                done.append(_add_one(library, embedder, source, None, held, report, (number, count)))
+                done.append(_add_one(library, embedder, source, None, held, report, (number, len(sources))))
             if any(one["added"] for one in done) or not library.preparation.means:
                 refresh(library, report)
-    return {"library": library.uri, "backbone": found.name, "sha256": found.sha256, "rows": library.patches.count_rows()}
+        rows = library.patches.count_rows()
+    return {"library": library.uri, "backbone": found.name, "sha256": found.sha256, "rows": rows}
+
+
+def _make(library: Library, recipe: Recipe, embedder: Embedder, scans: Sequence[tuple[Source, Held]], report: Report) -> None:
+    """Fill the table of another recipe, which may be half made, and turn the library to it."""
+    table = library.tables.create(table_of(recipe), store.patch_schema(dict.fromkeys(recipe.columns, recipe.width), library.kinds))
+    library.widen_table(table, library.kinds)  # it may be half made, before there were all these columns
+    counts = []
+    for number, (source, held) in enumerate(scans):
+        if cut_from(source, library.recipe) != held.content_hash:
+            table.delete(f"scan = {quoted(source.uuid)}")  # a half made table may hold it as it was
+        counts.append(sum(fill(table, embedder, source, _values(library, held), report, (number, len(scans)))))
+    library.turn(recipe)
+    for (source, _), count in zip(scans, counts, strict=True):
+        library.remember(source, done=True, rows=count)
+    refresh(library, report)
 
 
 def _again(library: Library, held: Held) -> Source:

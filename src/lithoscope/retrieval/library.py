@@ -4,16 +4,19 @@ Several processes may read it while one writes. A row is a patch; it is written 
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
 from lithoscope.errors import InputError, MissingError, StorageError, UnreadableError
 from lithoscope.record import now
-from lithoscope.retrieval import store
+from lithoscope.retrieval import in_use, store
 from lithoscope.retrieval.calibration import Calibration
+from lithoscope.retrieval.in_use import InUse, alone
 from lithoscope.retrieval.metadata import Metadata, Value
 from lithoscope.retrieval.patches import cut_from
 from lithoscope.retrieval.prepared import Preparation
@@ -48,6 +51,7 @@ class Library:
 
     def __init__(self, tables: Tables, about: Mapping[str, Any]) -> None:
         self.tables = tables
+        self._use: InUse | None = None
         self._take(about)
 
     def _take(self, about: Mapping[str, Any]) -> None:
@@ -76,7 +80,13 @@ class Library:
             return None
         tables = Tables(text)
         about = tables.about()
-        return None if about is None else cls(tables, about)
+        if about is None:
+            return None
+        found = cls(tables, about)
+        found._hold()
+        if tables.folder is not None and os.name == "posix":  # elsewhere a writer alone can tell that nobody makes it anew
+            found.clear()
+        return found
 
     @classmethod
     def create(cls, uri: str | Path, recipe: Recipe) -> Self:
@@ -86,8 +96,8 @@ class Library:
         if folder is not None and folder.exists() and (not folder.is_dir() or _foreign(folder)):
             raise InputError(f"{text} holds other files; choose another place for the library")
         tables = Tables(text)
-        if (about := tables.about()) is not None:
-            return cls(tables, about)
+        if (found := cls.find(uri)) is not None:
+            return found
         made = cls(tables, {"recipe": recipe.to_json(), "made": now()})
         try:
             tables.create(SCANS, store.scan_schema())
@@ -95,7 +105,21 @@ class Library:
             tables.say(made._about)
         except OSError as error:
             raise StorageError(f"no library can be made at {text}: {error}") from error
+        made._hold()
         return made
+
+    def _hold(self) -> None:
+        """Use the table of patches that the library points to, so that nobody removes it as long as this library is referred to."""
+        while self._use is None or self._use.table != self.table_name:
+            self._use = InUse(self.tables.folder, self.table_name)
+            if (about := self.tables.about()) is not None:  # it may have been embedded anew since it was read
+                self._take(about)
+
+    def close(self) -> None:
+        """Use its table no longer; so does a library that nothing refers to."""
+        if self._use is not None:
+            self._use.release()
+            self._use = None
 
     @property
     def uri(self) -> str:
@@ -120,16 +144,44 @@ class Library:
         about = {**self._about, **changes}
         self.tables.say(about)
         self._take(about)
+        self._hold()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """While this holds, no other process of this computer writes; a folder remembers who does."""
+        """While this holds, no other process of this computer writes; a folder remembers who does. What is left over is cleared first."""
         folder = self.tables.folder
-        if folder is None:
+        with nullcontext() if folder is None else WriterLock(folder, f"the patches of {self.name}"):
+            about = self.tables.about()
+            if about is not None and Recipe.from_json(about["recipe"]).key != self.recipe.key:
+                raise InputError(f"{self.name} was embedded anew by another program meanwhile; try again")
+            self._take(about or self._about)
+            self.clear()
             yield
-            return
-        with WriterLock(folder, f"the patches of {self.name}"):
+
+    @contextmanager
+    def making(self, recipe: Recipe) -> Iterator[None]:
+        """While the table of another recipe is filled: it is the library's too from now on, so that a killed run can be gone on with."""
+        with InUse(self.tables.folder, name := table_of(recipe)):
+            self.say(making=name)
             yield
+
+    def turn(self, recipe: Recipe) -> None:
+        """Point to the patches of another recipe, which are all made."""
+        self.say(recipe=recipe.to_json(), means=None, calibration=None, making=None, turned=now())
+
+    def clear(self) -> None:
+        """Remove the tables that the library points to no longer and nobody uses, such as a killed run leaves. Where it is not known who
+        uses them, those of the last day stay; what cannot be removed now stays, too."""
+        folder = self.tables.folder
+        with suppress(OSError):
+            self.tables.sweep()
+            for name in self.tables.listed("patches_"):
+                if name in _pointed(self._about):
+                    continue
+                with alone(folder, name) as free:
+                    about = self.tables.about()
+                    if about is not None and name not in _pointed(about) and (_old(about) if free is None else free):
+                        self.tables.drop(name)
 
     # --- scans ------------------------------------------------------------------------------------------------------
 
@@ -175,8 +227,9 @@ class Library:
 
     def forget(self, held: Held) -> None:
         """Remove a scan and all its patches, also from tables that are half made."""
-        for name in {self.table_name, *self.tables.names("patches_")}:
-            self.tables.open(name).delete(f"scan = {quoted(held.uuid)}")
+        for name in _pointed(self._about):
+            if (table := self.tables.find(name)) is not None:
+                table.delete(f"scan = {quoted(held.uuid)}")
         self.tables.open(SCANS).delete(f"uuid = {quoted(held.uuid)}")
 
     # --- metadata ---------------------------------------------------------------------------------------------------
@@ -236,10 +289,21 @@ def table_of(recipe: Recipe) -> str:
     return f"patches_{recipe.key}"
 
 
+def _pointed(about: Mapping[str, Any]) -> set[str]:
+    """The tables of patches of a library that says this of itself: those that are searched, and those that are being made."""
+    return {table_of(Recipe.from_json(about["recipe"])), about.get("making") or ""} - {""}
+
+
+def _old(about: Mapping[str, Any]) -> bool:
+    """Whether what it pointed to before was left more than a day ago."""
+    turned = about.get("turned")
+    return turned is not None and datetime.fromisoformat(now()) - datetime.fromisoformat(turned) > timedelta(days=1)
+
+
 def _foreign(folder: Path) -> bool:
     """Whether a folder holds what no library made."""
     return any(not (e.name.endswith(".lance") or e.name in OWN or e.name.startswith(".")) for e in folder.iterdir())
 
 
-OWN: Sequence[str] = ("lock", "lock.guard", "index", "marks.json")
+OWN: Sequence[str] = ("lock", "lock.guard", "index", "marks.json", in_use.FOLDER)
 """What else a library's folder holds."""

@@ -18,6 +18,8 @@ SCHEMA = 1
 ABOUT, SCANS = "about", "scans"
 
 
+DROPPED = ".dropped"
+
 REMOTE = ("s3", "s3+ddb", "gs", "az", "abfss", "file-object-store")
 """Object stores that a library may lie in; the last one is a folder seen as one."""
 
@@ -63,9 +65,9 @@ class Tables:
         """Where it lies, if it lies in a folder."""
         return None if is_remote(self.uri) else Path(self.uri)
 
-    def names(self, start: str) -> list[str]:
-        """The tables whose names begin so."""
-        return [name for name in self._database.list_tables(limit=1000).tables if name.startswith(start) and self.has(name)]
+    def listed(self, start: str) -> list[str]:
+        """The tables whose names begin so, whole or not."""
+        return [name for name in self._database.list_tables(limit=1000).tables if name.startswith(start)]
 
     def has(self, name: str) -> bool:
         """Whether there is a table of this name."""
@@ -103,9 +105,21 @@ class Tables:
         return self._database.create_table(name, schema=schema)
 
     def drop(self, name: str) -> None:
-        """Remove a table, if it is there."""
-        if self.has(name):
-            self._database.drop_table(name)
+        """Remove a table, whole or half removed, if it is there. In a folder it goes at once, so that nobody sees half of it."""
+        if self.folder is None:
+            if self.has(name):
+                self._database.drop_table(name)
+        elif (place := self.folder / f"{name}.lance").exists():
+            self.sweep()
+            place.rename(self.folder / f".{name}{DROPPED}")
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Remove what is left of dropped tables."""
+        import shutil
+
+        for left in () if self.folder is None else self.folder.glob(f".*{DROPPED}"):
+            shutil.rmtree(left, ignore_errors=True)
 
     # --- about ------------------------------------------------------------------------------------------------------
 
