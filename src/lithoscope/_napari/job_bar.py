@@ -87,7 +87,9 @@ class _Waiting(QWidget):
         self.words = text(muted=True)
         self.cancel = button("Cancel")
         self.cancel.clicked.connect(self._on_cancel)
-        self.setLayout(row(self.words, self.cancel))
+        line = row(self.words, self.cancel)
+        line.setStretch(0, 1)
+        self.setLayout(line)
         self.hide()
 
     def show_job(self, job: Job | None) -> None:
