@@ -2,7 +2,7 @@
 known porosity and permeability, and self-training from five labels a class.
 
     LITHOSCOPE_SHARED_DATA=… python benchmarks/similarity.py fossils|properties|selftraining [--seeds 3] [--json results.json]
-    … fossils --tuning frozen --steps 100
+    … fossils --tuning frozen --steps 100 --hold-classes 0
 
 With `--json` what is there already is kept, and a seed is not run again: it can be stopped at any time.
 Nothing that is scored taught anything, nor said when to stop. Scores are SCAMPI's, on vectors as the network gives them.
@@ -81,6 +81,11 @@ def told(rows: Rows, columns: list[str]) -> str:
     return "\n".join(lines)
 
 
+def beginning(given: argparse.Namespace) -> dict[str, float]:
+    """What is held out whole, and how much the matrix counts."""
+    return {"hold_classes": given.hold_classes, "blend": given.blend}
+
+
 def fossils(seeds: Sequence[int], given: argparse.Namespace, rows: Rows) -> list[str]:
     """Two genera are held out whole, and four images of each of the others."""
     items = folder_items(Path(os.environ["LITHOSCOPE_SHARED_DATA"]) / "retrieval" / "fossils", side=SIDE)
@@ -107,7 +112,7 @@ def fossils(seeds: Sequence[int], given: argparse.Namespace, rows: Rows) -> list
 
         noted(rows, "untaught", seed, given, scored(vectors_of(BACKBONE, items)))
         for way, own in ways.items():
-            common = {"steps": given.steps, "every": max(6, given.steps // 10), "tuning": given.tuning, "patience": 5}
+            common = {"steps": given.steps, "every": max(6, given.steps // 10), "tuning": given.tuning, "patience": 5, **beginning(given)}
             lessons = Lessons.of({**common, "seed": seed, "classes": 5, "side": SIDE, "hold": 0.2, **own})
             start = time.perf_counter()
             with tempfile.TemporaryDirectory() as folder:
@@ -117,6 +122,8 @@ def fossils(seeds: Sequence[int], given: argparse.Namespace, rows: Rows) -> list
                 "kept": float(taught.kept == "taught"),
                 "frozen score": taught.scores["frozen"],
                 "taught score": taught.scores["taught"],
+                "blend": float(taught.more["blend"] or 0),
+                **{key: value for key, value in taught.scores.items() if key.endswith("_classes")},
             }
             noted(rows, way, seed, given, {**found, **kept}, time.perf_counter() - start)
     return [*(f"held-out {what}, {score}" for what in ("images", "genera") for score in ("p@n_k", "nn F1")), "kept"]
@@ -135,7 +142,7 @@ def properties(seeds: Sequence[int], given: argparse.Namespace, rows: Rows) -> l
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             items, test = rock_items(folder / "a", 60, 3, 10 + seed), rock_items(folder / "b", 40, 2, 100 + seed)
-            common = {"seed": seed, "side": SIDE, "hold": 0.15}
+            common = {"seed": seed, "side": SIDE, "hold": 0.15, **beginning(given)}
             ways = {
                 "image only, taught by rock type": {"tuning": given.tuning, "steps": steps, "classes": 5, **common},
                 "double Siamese, trunks frozen": {
@@ -224,7 +231,7 @@ def selftraining(seeds: Sequence[int], given: argparse.Namespace, rows: Rows) ->
             )
             truth = dict(zip((f"pool/{n}" for n in pool.names), pool.relation.named(), strict=True))
             pool = renamed(pool)
-            common = {"steps": given.steps, "every": 5, "patience": 3, "tuning": given.tuning}
+            common = {"steps": given.steps, "every": 5, "patience": 3, "tuning": given.tuning, **beginning(given)}
             lessons = Lessons.of({**common, "seed": seed, "classes": 5, "side": SIDE, "hold": 0.2})
             rules = Rules(rounds=3, patience=3, per_class=8)
             right = partial(reviewed, truth)
@@ -278,6 +285,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--tuning", choices=("frozen", "lora", "all"), default="lora")
+    parser.add_argument("--hold-classes", type=float, default=Lessons().hold_classes, help="part of the classes held out whole")
+    parser.add_argument("--blend", type=float, default=Lessons().blend, help="how much the matrix counts that teaching begins with")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     start = time.process_time()

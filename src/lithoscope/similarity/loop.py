@@ -12,12 +12,14 @@ from torch import Generator, Tensor, nn
 
 from lithoscope.errors import InputError, UnreadableError
 from lithoscope.job import Progress, Report, silent
+from lithoscope.similarity.scoring import Score
 from lithoscope.training import progress, stopping
 from lithoscope.training.devices import guarded
 from lithoscope.training.loop import Plan
 from lithoscope.training.progress import Standing
 
 Json = dict[str, Any]
+CLASSES = "held_out_classes"
 
 
 class Step(Protocol):
@@ -28,7 +30,8 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class Course:
-    """What is done: `module` learns by `loss`, and `judge` scores it in evaluation mode; `before` is what it scored untaught.
+    """What is done: `module` learns by `loss`, and `judge` scores it in evaluation mode; `before` is what it scored untaught. A state is
+    only kept that does no worse than before by more than `tolerance` with classes that are held out whole.
 
     `about` says what is taught; `classes` and `what` are told when another such training lies in the folder. `started`: it begins
     otherwise than untaught, and is judged before the first step, too.
@@ -36,12 +39,13 @@ class Course:
 
     module: nn.Module
     loss: Step
-    judge: Callable[[], float]
-    before: float
+    judge: Callable[[], Score]
+    before: Score
     plan: Plan
     about: Json
     what: str = "held out"
     started: bool = False
+    tolerance: float = 0.0
 
 
 def learn(course: Course, *, device: torch.device, folder: Path | None = None, report: Report = silent) -> Standing:
@@ -62,7 +66,7 @@ def _learnt(course: Course, device: torch.device, folder: Path | None, report: R
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
     optimiser = torch.optim.AdamW(groups, lr=plan.rate)
-    standing = Standing(best_score=[course.before])
+    standing = Standing(best_score=[course.before.items])
     if folder is not None:
         stopping.forget(folder)
         refuse_another(folder, course.about)
@@ -109,20 +113,21 @@ def _learnt(course: Course, device: torch.device, folder: Path | None, report: R
 
 def _judge(course: Course, standing: Standing) -> None:
     course.module.eval()
-    score = round(course.judge(), 6)
-    standing.note(held_out=score, judged_at=standing.step)
-    if score > standing.best_score[0]:
+    score = course.judge().rounded()
+    standing.note(held_out=score.items, judged_at=standing.step, **({} if score.classes is None else {CLASSES: score.classes}))
+    if score.items > standing.best_score[0] and score.lost(course.before) <= course.tolerance:
         standing.best = {k: v.detach().clone() for k, v in course.module.state_dict().items()}
-        standing.best_score, standing.best_step, standing.waited = [score], standing.step, 0
+        standing.best_score, standing.best_step, standing.waited = [score.items], standing.step, 0
     else:
         standing.waited += 1
 
 
-def curves(standing: Standing, before: float, every: int) -> dict[str, list[float]]:
-    """What to draw: the mean loss over each `every` steps, the held-out score where it was judged, from the untaught one on."""
+def curves(standing: Standing, before: Score, every: int) -> dict[str, list[float]]:
+    """What to draw: the mean loss over each `every` steps, the held-out scores where they were judged, from the untaught ones on."""
     plain = progress.curves(standing, every)
     judged = [0.0, *standing.curves.get("judged_at", [])]
-    return {**plain, "judged_at": judged, "held_out": [before, *standing.curves.get("held_out", [])]}
+    found = {**plain, "judged_at": judged, "held_out": [before.items, *standing.curves.get("held_out", [])]}
+    return found if before.classes is None else {**found, CLASSES: [before.classes, *standing.curves.get(CLASSES, [])]}
 
 
 def refuse_another(folder: Path, about: Json) -> None:
@@ -157,4 +162,8 @@ def _words(standing: Standing, course: Course) -> str:
     loss = standing.curves["loss"][-20:]
     words = f"learning: loss {sum(loss) / len(loss):.3f}"
     held = standing.curves.get("held_out")
-    return f"{words}, {course.what} {held[-1]:.3f}, before {course.before:.3f}" if held else words
+    if not held:
+        return words
+    words += f", {course.what} {held[-1]:.3f}, before {course.before.items:.3f}"
+    whole = standing.curves.get(CLASSES)
+    return f"{words}; whole classes {whole[-1]:.3f}, before {course.before.classes:.3f}" if whole else words

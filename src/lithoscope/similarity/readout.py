@@ -65,6 +65,12 @@ def fitted(seen: npt.NDArray[Any], views: npt.NDArray[Any], relation: Relation) 
     return np.ascontiguousarray(made.T, np.float32)
 
 
+def blended(matrix: npt.NDArray[np.float32], share: float) -> npt.NDArray[np.float32]:
+    """So much of a matrix, the rest of vectors as they are."""
+    made: npt.NDArray[np.float32] = np.float32(share) * matrix + np.float32(1 - share) * np.eye(len(matrix), dtype=np.float32)
+    return made
+
+
 def towards(seen: npt.NDArray[Any], properties: Floats) -> npt.NDArray[np.float32]:
     """The matrix (channels, channels) that leaves the directions of vectors (n, channels) along which properties (n, columns) go, by ridge
     regression, and shrinks all others; NaN where a property is not known."""

@@ -54,6 +54,11 @@ class Relation:
             apart[kinds[a], kinds[b]] = apart[kinds[b], kinds[a]] = True
         return cls(kinds, tuple(f"kind {i + 1}" for i in range(len(marked))), apart)
 
+    @property
+    def marked(self) -> bool:
+        """Whether it is known of some pairs alone that they are unlike, as of a person's marks."""
+        return bool((~self.unlike).sum() > len(self.names))
+
     def __len__(self) -> int:
         return len(self.kinds)
 
@@ -68,6 +73,10 @@ class Relation:
     def some(self, rows: npt.ArrayLike) -> "Relation":
         """The same for some of the items."""
         return Relation(self.kinds[np.asarray(rows)], self.names, self.unlike)
+
+    def without(self, rows: Bools) -> "Relation":
+        """The same, but nobody knows what these items (n,) are."""
+        return Relation(np.where(rows, -1, self.kinds), self.names, self.unlike)
 
     def masks(self, rows: npt.ArrayLike) -> tuple[Bools, Bools]:
         """Which of some items are alike, and which unlike: two (n, n), nothing like itself."""

@@ -22,6 +22,7 @@ from lithoscope.similarity.properties import Properties, r_squared, residual_bou
 from lithoscope.similarity.readout import fitted, towards, views_of
 from lithoscope.similarity.relations import Relation
 from lithoscope.similarity.sampling import Batches
+from lithoscope.similarity.scoring import Score
 from lithoscope.similarity.settings import Lessons
 from lithoscope.similarity.siamese import Heads, PairTruth, halves, pair_loss, pair_truth
 from lithoscope.similarity.split import held_out, leaks
@@ -101,11 +102,11 @@ def teach_siamese(
             return known
         return halves(embedded(net, items.pictures, place), net.width)
 
-    def judge() -> float:
-        return judged(_double(output, net, properties, lessons), seen(), asked, items, scaled, lessons.near)["score"]
+    def judge() -> Score:
+        return Score(judged(_double(output, net, properties, lessons), seen(), asked, items, scaled, lessons.near)["score"])
 
     course = Course(
-        net, _batch_loss(net, items, np.flatnonzero(teaching), known, scaled, lessons, place), judge, 0.0, plan_of(lessons),
+        net, _batch_loss(net, items, np.flatnonzero(teaching), known, scaled, lessons, place), judge, Score(0.0), plan_of(lessons),
         {**about(items, lessons, backbone, stop), "columns": list(items.columns)}, what="held out, properties and ranking",
     )  # fmt: skip
     standing = learn(course, device=place, folder=setting.training, report=report)

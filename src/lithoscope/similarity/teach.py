@@ -24,13 +24,14 @@ from lithoscope.similarity.loop import Course, Step, curves, learn
 from lithoscope.similarity.losses import contrastive_loss, distances, triplet_loss
 from lithoscope.similarity.mining import mined
 from lithoscope.similarity.network import Embedding, embedded
-from lithoscope.similarity.readout import Readout, fitted, projected, views_of
+from lithoscope.similarity.readout import Readout, blended, fitted, projected, views_of
 from lithoscope.similarity.relations import Relation
 from lithoscope.similarity.sampling import Batches
-from lithoscope.similarity.scoring import HeldOut
+from lithoscope.similarity.scoring import HeldOut, Score
 from lithoscope.similarity.settings import Lessons
-from lithoscope.similarity.split import held_out, leaks
+from lithoscope.similarity.split import classes_held_out, held_out, leaks
 from lithoscope.similarity.taught import Taught, begin, write_backbone
+from lithoscope.similarity.verdict import kept, verdict
 from lithoscope.training.loop import Plan
 from lithoscope.training.lora import LoraSettings, adapted
 
@@ -58,21 +59,31 @@ def teach(
     setting = Setting.begun(lessons, output, device, overwrite=overwrite)
     backbone, place = setting.backbone, setting.place
     notes = [*items.notes, *items.relation.check()]
-    apart, said = chosen(items, lessons, held)
+    whole = np.zeros(len(items), bool) if held is not None else _whole(items, lessons)
+    names = tuple(sorted({name for name, own in zip(items.relation.named(), whole, strict=True) if own}))
+    apart, said = chosen(items, lessons, held, whole)
     notes += [*said, *leaks(items.thumbnails(), items.relation, items.groups, items.names)]
-    judge = HeldOut(items.relation, items.groups, apart)
+    judge = HeldOut(items.relation, items.groups, apart, whole)
     lesson = _lesson(items, lessons, backbone, apart, place, judge, report)
     course = Course(
-        lesson.module, lesson.loss, lesson.judge, round(lesson.before, 6), plan_of(lessons), about(items, lessons, backbone, apart),
-        started=lesson.started,
+        lesson.module, lesson.loss, lesson.judge, lesson.before.rounded(), plan_of(lessons), about(items, lessons, backbone, apart),
+        started=lesson.started, tolerance=lessons.tolerance,
     )  # fmt: skip
     standing = learn(course, device=place, folder=setting.training, report=report)
     better = bool(standing.best)
     write_backbone(output, lesson.kept() if better else backbone.network)
-    if not better:
-        notes.append(f"what is held out found its like no better than before ({lesson.before:.3f}): the frozen network is kept")
-    scores = {"frozen": course.before, "taught": standing.best_score[0]}
-    return setting.ended(items, lessons, course, standing, apart, scores, notes, kept=better)
+    notes += verdict(course, standing, names)
+    end = kept(course, standing)
+    scores = {"frozen": course.before.items, "taught": end.items}
+    if course.before.classes is not None and end.classes is not None:
+        scores |= {"frozen_classes": course.before.classes, "taught_classes": end.classes}
+    more: Json = {"held_classes": list(names), "blend": lesson.blend}
+    return setting.ended(items, lessons, course, standing, apart, scores, notes, kept=better, more=more)
+
+
+def _whole(items: Items, lessons: Lessons) -> Bools:
+    """Which items are of classes that are held out whole."""
+    return classes_held_out(items.relation, items.groups, lessons.hold_classes, lessons.seed)
 
 
 @dataclass(frozen=True)
@@ -112,14 +123,15 @@ class Setting:
 @dataclass(frozen=True)
 class _Lesson:
     """What learns, by which loss, and how it is judged; `kept` is the backbone that comes of it, `started` whether it begins otherwise
-    than untaught."""
+    than untaught, and `blend` how much of the fitted matrix it begins with, None where there is none."""
 
     module: nn.Module
     loss: Step
-    judge: Callable[[], float]
-    before: float
+    judge: Callable[[], Score]
+    before: Score
     kept: Callable[[], nn.Module]
     started: bool
+    blend: float | None
 
 
 def _lesson(
@@ -133,29 +145,44 @@ def _lesson(
     if not isinstance(cast(nn.Module, backbone.network), Vit):
         if lessons.tuning == "frozen":
             raise InputError(f"{backbone.name} is convolutional and has no place for a taught matrix; use tuning=lora or all")
-        start, matrix = backbone, None
+        start, matrix, blend = backbone, None, None
     else:
         views = views_of(network, items.pictures.with_zoom(lessons.zoom), rows, place, lessons.seed, report)
-        matrix = fitted(seen[rows], views, items.relation.some(rows))
+        about_mean = seen - network.mean.cpu().numpy()
+        matrix, blend = begun_with(fitted(seen[rows], views, items.relation.some(rows)), about_mean, judge, before, lessons)
         start = replace(backbone, network=cast(Vit, projected(backbone.network, matrix)))
     if lessons.tuning == "frozen" and matrix is not None:
         readout = Readout(matrix, network.mean, network.scale).to(place)
         known = torch.from_numpy(seen).to(place)
 
-        def alone() -> float:
+        def alone() -> Score:
             with torch.inference_mode():
                 return judge.score(readout(known).cpu().numpy())
 
         return _Lesson(
             readout, remembered_loss(readout, views, items.relation, rows, lessons, place), alone, before,
-            lambda: projected(backbone.network, readout.projector.weight.detach().cpu().numpy()), True,
+            lambda: projected(backbone.network, readout.projector.weight.detach().cpu().numpy()), True, blend,
         )  # fmt: skip
     whole = Embedding(trainable(start, lessons, place), lessons.pooling, backbone.width)
     whole = whole.fit(seen[rows] if matrix is None else seen[rows] @ matrix.T).to(place).eval()
     return _Lesson(
         whole, batch_loss(whole, items, rows, lessons, place), lambda: judge.score(embedded(whole, items.pictures, place)), before,
-        lambda: merged(start, whole.backbone, lessons), matrix is not None,
+        lambda: merged(start, whole.backbone, lessons), matrix is not None, blend,
     )  # fmt: skip
+
+
+def begun_with(
+    matrix: npt.NDArray[np.float32], vectors: npt.NDArray[np.float32], judge: HeldOut, before: Score, lessons: Lessons
+) -> tuple[npt.NDArray[np.float32], float]:
+    """So much of a matrix as harms neither held-out items nor classes that are held out whole, by vectors (n, channels) about their mean:
+    all that is wished, two thirds or a third of it; where each harms, all."""
+    for part in (1.0, 2 / 3, 1 / 3):
+        share = round(lessons.blend * part, 6)
+        made = blended(matrix, share)
+        score = judge.score(vectors @ made.T)
+        if score.items >= before.items and score.lost(before) <= lessons.tolerance:
+            return made, share
+    return blended(matrix, lessons.blend), lessons.blend
 
 
 def opened(name: str, device: str) -> Backbone:
@@ -163,11 +190,14 @@ def opened(name: str, device: str) -> Backbone:
     return open_backbone(Path(name) if Path(name).exists() else name, device=device)
 
 
-def chosen(items: Items, lessons: Lessons, held: Sequence[str] | None) -> tuple[Bools, tuple[str, ...]]:
-    """Which items are held out."""
+def chosen(items: Items, lessons: Lessons, held: Sequence[str] | None, whole: Bools | None = None) -> tuple[Bools, tuple[str, ...]]:
+    """Which items are held out: those named, or drawn from each class, beside `whole` (n,), those of classes that are held out whole."""
     if held is not None:
         return np.isin(np.asarray(items.names), np.asarray(held)), ()
-    return held_out(items.relation, items.groups, lessons.hold, lessons.seed)
+    if whole is None or not whole.any():
+        return held_out(items.relation, items.groups, lessons.hold, lessons.seed)
+    found, said = held_out(items.relation.without(whole), items.groups, lessons.hold, lessons.seed)
+    return found | whole, said
 
 
 def trainable(backbone: Backbone, lessons: Lessons, device: torch.device) -> nn.Module:

@@ -65,6 +65,8 @@ def _told(folder: Path, taught: Any) -> Json:
         "scores": dict(taught.scores),
         "classes": dict(taught.classes),
         "held_out": len(taught.held),
+        "held_out_classes": list(taught.more.get("held_classes", ())),
+        "blend": taught.more.get("blend"),
         "steps": learnt["steps"],
         "best_step": learnt["best_step"],
         "curves": learnt["curves"],
@@ -194,7 +196,7 @@ def similarity_apply(
                 f"{target} is a library, which is embedded anew; ask it with: lithoscope search {target} --scan SCAN --box BOX"
             )
         if taught.kept == "frozen" and taught.method != "siamese":
-            return {"library": target, "embedded": False, "notes": [f"{model} kept the frozen network, which was as good; nothing to do"]}
+            return {"library": target, "embedded": False, "notes": [f"{model} kept the frozen network; nothing to do"]}
         answer = embed(target, backbone=str(folder), device=place, report=report)
         return {**answer, "embedded": True, "notes": list(taught.notes)}
     from lithoscope.similarity.using import use
