@@ -11,6 +11,9 @@ from lithoscope._napari.pages import Pages
 from lithoscope._napari.review_grid import ReviewGrid
 from lithoscope._napari.similar_dock import SimilarDock
 
+LONG = 400_000
+"""Milliseconds that the worker may take, which imports torch first, on a machine with other work."""
+
 
 @pytest.fixture
 def proposals(tmp_path):
@@ -184,6 +187,29 @@ def test_marks_are_kept_with_the_library_and_taken_back(asked, qtbot):
     assert "3 pairs alike, 0 unlike" in row._line.text()
 
 
+def test_nothing_is_taught_on_while_a_review_is_open(asked, proposals, session):
+    page = asked.teaching
+    choose(page.sources.what, "rock")
+    assert page.teach_button.isEnabled(), page.note.text()
+    rounds = [{"round": 1, "score": 0.6, "frozen": 0.5, "labels": 4}]
+    page.show_answer({"rounds": rounds, "open": proposals, "done": "", "model": None})
+    page.check()
+    assert not page.teach_button.isEnabled()
+    assert "review what is proposed after round 1" in page.note.text()
+    page.teach()
+    assert page._job is None, "nor by any other way"
+    page.name_edit.setText("another")
+    assert page.teach_button.isEnabled(), "another name is another teaching"
+
+
+def test_what_came_of_it_tells_of_classes_held_out_whole():
+    from lithoscope._napari.teach_page import came_of
+
+    scores = {"frozen": 0.45, "taught": 0.6, "frozen_classes": 0.3, "taught_classes": 0.35}
+    told = came_of({"method": "triplet", "kept": "taught", "scores": scores, "held_out_classes": ["azolla"]})
+    assert told == "what is held out finds its like at .60, before at .45; azolla, held out whole, at .35, before at .30"
+
+
 def test_a_network_is_taught_and_the_library_seen_by_it(asked, session, qtbot):
     page = asked.teaching
     choose(page.sources.what, "rock")
@@ -192,14 +218,14 @@ def test_a_network_is_taught_and_the_library_seen_by_it(asked, session, qtbot):
     page.name_edit.setText("rocks")
     assert page.teach_button.isEnabled(), page.note.text()
     page.teach_button.click()
-    qtbot.waitUntil(lambda: page._job is None, timeout=120_000)
+    qtbot.waitUntil(lambda: page._job is None, timeout=LONG)
     assert "what is held out f" in page.note.text(), page.note.text()
     assert page.curve.isVisibleTo(page)
     assert len(page.curve.held.yData) >= 2
     assert page.use_button.isVisibleTo(page) == ("finds its like at" in page.note.text())
     assert not page.teach_button.isEnabled(), "the name is taken"
     if page.use_button.isVisibleTo(page):
-        with qtbot.waitSignal(asked.finder.loaded, timeout=120_000):
+        with qtbot.waitSignal(asked.finder.loaded, timeout=LONG):
             page.use_button.click()
         assert asked.finder.memory.library.recipe.backbone.endswith("rocks")
 
@@ -221,12 +247,12 @@ def test_what_is_proposed_is_reviewed_and_taught_on(asked, session, qtbot):
 
     session.run = run
     page.teach_button.click()
-    qtbot.waitUntil(lambda: page._job is None, timeout=120_000)
+    qtbot.waitUntil(lambda: page._job is None, timeout=LONG)
     if "unlabelled" in page.note.text() and not page.review.isVisibleTo(page):
         return  # every patch has a class by its scan
     assert page.review.tiles.count()
     assert not page.form.isVisibleTo(page), "the grid has the room"
     page.review.no_rest_button.click()
     page.review.done_button.click()
-    qtbot.waitUntil(lambda: page._job is None and len(page._answer.get("rounds", [])) == 2, timeout=120_000)
+    qtbot.waitUntil(lambda: page._job is None and len(page._answer.get("rounds", [])) == 2, timeout=LONG)
     assert arguments["similarity_review"]["accept"] == []

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lithoscope._napari.worker_client import Job
 
 Json = dict[str, Any]
+REVIEW = "review what is proposed first"
 
 
 class TeachPage(QWidget):
@@ -104,6 +105,8 @@ class TeachPage(QWidget):
             return "give the network a name without slashes"
         if self._job is not None:
             return "it is being taught; stop it, or wait"
+        if not self.review.isHidden():
+            return REVIEW
         if self.form.error():
             return self.form.error()
         try:
@@ -129,7 +132,7 @@ class TeachPage(QWidget):
         self.teach_button.setEnabled(not problem)
         if self._job is None and not self._answer:
             self.say(problem or ("it was begun before, and goes on: keep its settings" if begun else ""))
-        elif problem and self._job is None and "taught already" not in problem:
+        elif problem and self._job is None and problem != REVIEW and "taught already" not in problem:
             self.say(problem)
 
     def say(self, words: str, *, bad: bool = False) -> None:
@@ -251,6 +254,7 @@ class TeachPage(QWidget):
 
     def _on_review_kept(self, job: "Job") -> None:
         if job.state == "done":
+            self._reviewing(False)
             self.teach()
         else:
             self.say(job.message, bad=True)
@@ -282,5 +286,9 @@ def came_of(answer: Json) -> str:
         told = ", ".join(f"{name.removeprefix('r2.')} R² {two_digits(value)}" for name, value in scores.items() if name.startswith("r2."))
         return f"of what is held out: {told}, ranking {two_digits(scores.get('ranking', float('nan')))}"
     if answer["kept"] == "frozen":
-        return f"what is held out found its like at {two_digits(scores['frozen'])} before and no better now: the network stays as it was"
-    return f"what is held out finds its like at {two_digits(scores['taught'])}, before at {two_digits(scores['frozen'])}"
+        return f"what is held out found its like at {two_digits(scores['frozen'])} before: the network stays as it was"
+    told = f"what is held out finds its like at {two_digits(scores['taught'])}, before at {two_digits(scores['frozen'])}"
+    if "taught_classes" in scores:
+        whole, before = two_digits(scores["taught_classes"]), two_digits(scores["frozen_classes"])
+        told += f"; {', '.join(answer['held_out_classes'])}, held out whole, at {whole}, before at {before}"
+    return told
