@@ -1,12 +1,14 @@
 """The Similar dock, driven as a person would: asked by box, stroke and spot; hits gone to, taken as examples and as labels."""
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from library_data import SMALL, small_scan
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QLineEdit
 
+from lithoscope._napari.segment_dock import SegmentDock
 from lithoscope._napari.similar_dock import SimilarDock
 from lithoscope._napari.similar_finder import question_box
 from lithoscope.classes import ClassTable
@@ -111,7 +113,10 @@ def test_hits_are_grouped_voted_on_filtered_and_saved(asked, qtbot, session, tmp
     with qtbot.waitSignal(session.said, timeout=60_000):
         asked.save(str(tmp_path / "hits.csv"))
     rows = list(csv.DictReader((tmp_path / "hits.csv").open(encoding="utf-8")))
-    assert [row["lithology"] for row in rows] == [hit.metadata["lithology"] for hit in asked.hits.hits()]
+    found = asked._answer.found.hits
+    assert [row["lithology"] for row in rows] == [hit.metadata["lithology"] for hit in found]
+    scores = [float(row["score"]) for row in rows]
+    assert scores == sorted(scores, reverse=True), "grouped places are numbered anew"
     with qtbot.waitSignal(session.said, timeout=60_000):
         asked.save(str(tmp_path / "hits.png"))
     assert (tmp_path / "hits.png").stat().st_size > 1000
@@ -196,6 +201,52 @@ def test_proposals_follow_the_threshold_and_are_one_step_to_undo(asked, qtbot, s
     assert not store.read(box).any()
     panel.close_button.click()
     assert not panel.isVisibleTo(asked)
+
+
+def test_a_method_that_previews_does_not_paint_over_a_proposal(asked, qtbot, session):
+    segment = SegmentDock(session.viewer)
+    qtbot.addWidget(segment)
+    session.change_classes(ClassTable.numbered(2))
+    session.painting.choose(1)
+    final(asked, qtbot, lambda: asked.ask_box(0, 8, [(8.0, 23.0), (8.0, 23.0)]))
+    mine = next(i for i in range(asked.hits.count()) if asked.hits.item(i).data(256).name == "stripes")
+    asked.hits.item(mine).setSelected(True)
+    with qtbot.waitSignal(asked.finder.proposed, timeout=60_000):
+        asked.propose_button.click()
+    asked.proposals.threshold.setValue(0)
+    offered = asked.proposals._proposal.mask(0.0)
+    with qtbot.waitSignal(segment.methods._work.done, timeout=60_000):
+        segment.methods.update_preview()
+    assert np.array_equal(np.asarray(session.layer("preview").data).any(0), offered[0])
+    asked.proposals.close_button.click()
+    qtbot.waitUntil(lambda: np.asarray(session.layer("preview").data).shape[1:] == session.scan.shape[1:], timeout=60_000)
+    segment.put_away()
+
+
+def test_the_dock_says_whether_the_open_scan_is_in_the_library_and_what_became_of_adding_it(asked, qtbot, session, lab, monkeypatch):
+    assert "stripes is in it" in asked.library._line.text()
+    small_scan(lab, "noise")
+    with qtbot.waitSignal(session.scan_changed, timeout=60_000):
+        session.open(lab / "noise.zarr")
+    assert "noise is not in it" in asked.library._line.text()
+    begun = []
+    monkeypatch.setattr(session, "run", lambda *words: begun.append(words))
+    asked.library.add_button.click()
+    assert asked.library._line.text() == "noise is being added …"
+    assert not asked.library.add_button.isEnabled()
+    session.scan_changed.emit()
+    assert asked.library._line.text() == "noise is being added …"
+    job = SimpleNamespace(state="cancelled", result={})
+    begun[0][3](job)
+    assert "add it again to go on" in asked.library._line.text()
+    assert asked.library.add_button.isEnabled()
+
+
+def test_a_line_too_long_for_the_dock_ends_in_dots_and_is_whole_in_its_tip(asked, qtbot):
+    final(asked, qtbot, lambda: asked.ask_box(0, 8, [(8.0, 23.0), (8.0, 23.0)]))
+    item = asked.hits.item(0)
+    assert "lithology shale" in item.toolTip()
+    assert item.toolTip().index("lithology") < item.toolTip().index("voxel 2 µm")
 
 
 def test_adding_the_scan_runs_in_the_worker_and_reads_the_library_again(dock, opened, tmp_path, qtbot, monkeypatch):

@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QPixmap
+from qtpy.QtGui import QPainter, QPaintEvent, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QFrame, QLabel, QListWidget, QListWidgetItem, QWidget
 
-from lithoscope._napari.look import column, row, text
+from lithoscope._napari.look import column, row
 
 if TYPE_CHECKING:
     from lithoscope.retrieval.search import Hit
 
 SIDE = 56
 ROWS = 6
+HEADING = 26
 Role = int(Qt.ItemDataRole.UserRole)
 
 
@@ -41,12 +42,18 @@ class HitList(QListWidget):
             if name:
                 heading = QListWidgetItem(f"{name} · {len(hits)}")
                 heading.setFlags(Qt.ItemFlag.ItemIsEnabled)  # readable, not to be chosen
+                heading.setSizeHint(QSize(0, HEADING))
+                font = heading.font()
+                font.setBold(True)
+                heading.setFont(font)
                 self.addItem(heading)
             for hit in hits:
                 item = QListWidgetItem()
                 item.setData(Role, hit)
                 item.setSizeHint(QSize(0, SIDE + 6))
-                item.setData(int(Qt.ItemDataRole.AccessibleTextRole), ", ".join(lines(hit, ranks[hit.row])))
+                said = [line for line in lines(hit, ranks[hit.row]) if line]
+                item.setData(int(Qt.ItemDataRole.AccessibleTextRole), ", ".join(said))
+                item.setToolTip("\n".join(said))
                 self.addItem(item)
                 self.setItemWidget(item, _card(hit, ranks[hit.row]))
 
@@ -67,7 +74,10 @@ class HitList(QListWidget):
 
 def lines(hit: "Hit", rank: int) -> Sequence[str]:
     """What is said of a hit: score and scan, place, metadata."""
-    known = " · ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in hit.metadata.items() if v is not None)
+    told = {k: v for k, v in hit.metadata.items() if v is not None}
+    voxel = told.pop("voxel_um", None)
+    said = [f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in told.items()]
+    known = " · ".join(said if voxel is None else [*said, f"voxel {voxel:g} µm"])  # what the lab's table says comes first
     gone = "" if hit.present else " (gone)"
     return (f"{rank}  ·  {hit.score:.2f}  ·  {hit.name}{gone}", "z {}, y {}, x {}".format(*_middle(hit)), known)
 
@@ -75,6 +85,21 @@ def lines(hit: "Hit", rank: int) -> Sequence[str]:
 def _middle(hit: "Hit") -> tuple[int, int, int]:
     z, y, x = ((a + b) // 2 for a, b in zip(hit.box.start, hit.box.stop, strict=True))
     return (z, y, x)
+
+
+class _Line(QLabel):
+    """One line of a card; what does not fit ends in dots."""
+
+    def __init__(self, words: str, *, bold: bool) -> None:
+        super().__init__(words)
+        self.setProperty("strong", bold)
+        self.setProperty("muted", not bold)
+        self.setMinimumWidth(1)
+
+    def paintEvent(self, _: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Draw as much as fits."""
+        fits = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
+        QPainter(self).drawText(self.rect(), int(Qt.AlignmentFlag.AlignVCenter), fits)
 
 
 def _card(hit: "Hit", rank: int) -> QWidget:
@@ -85,10 +110,7 @@ def _card(hit: "Hit", rank: int) -> QWidget:
     if hit.thumbnail and pixmap.loadFromData(hit.thumbnail):
         kept, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
         picture.setPixmap(pixmap.scaled(SIDE, SIDE, kept, smooth))
-    first, place, known = (text(line, bold=i == 0, muted=i > 0, wrap=False) for i, line in enumerate(lines(hit, rank)))
-    for label in (first, place, known):
-        label.setTextInteractionFlags(Qt.TextInteractionFlag.NoTextInteraction)
-        label.setMinimumWidth(1)
+    first, place, known = (_Line(line, bold=i == 0) for i, line in enumerate(lines(hit, rank)))
     card = QWidget()
     card.setLayout(row(picture, column(first, place, known, spacing=1), spacing=8))
     card.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)

@@ -1,5 +1,6 @@
 """Which library is asked: its place, what is in it, and putting the open scan into it."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,14 +41,33 @@ class LibraryRow(QWidget):
         self.browse_button.clicked.connect(self._on_browse)
         self.add_button.clicked.connect(self.add)
         self._known = self.place
+        self._adding = False
+        self._holds: tuple[str, Collection[str]] | None = None
+        session.scan_changed.connect(self._show_held)
 
     @property
     def place(self) -> str:
         """Where the library lies."""
         return str(self.place_edit.text().strip())
 
+    def holds(self, words: str, uuids: Collection[str]) -> None:
+        """Say what the library holds, and whether the open scan is one of these."""
+        self._holds = (words, uuids)
+        self._show_held()
+
+    def _show_held(self) -> None:
+        scan = self._session.scan
+        if self._holds is not None and not self._adding:
+            words, uuids = self._holds
+            own = [] if scan is None else [f"{scan.name} is {'in it' if scan.uuid in uuids else 'not in it'}"]
+            self._say(" · ".join([words, *own]))
+
     def tell(self, words: str, bad: bool = False) -> None:
-        """Say what the library holds, or what is wrong with it."""
+        """Say that there is no library, what is done with it, or what is wrong with it."""
+        self._holds = None
+        self._say(words, bad)
+
+    def _say(self, words: str, bad: bool = False) -> None:
         self._line.setText(words)
         mark_bad(self._line, bad)
 
@@ -58,15 +78,20 @@ class LibraryRow(QWidget):
             return
         table = self.metadata_edit.text().strip()
         arguments: dict[str, Any] = {"library": self.place, "scans": [str(scan.path)], "metadata": table or None}
+        self._adding = True
         self.add_button.setEnabled(False)
+        self._say(f"{scan.name} is being added …")
         self._session.run("library_add", arguments, f"add {scan.name} to the library", self._on_added)
 
     def _on_added(self, job: "Job") -> None:
+        self._adding = False
         self.add_button.setEnabled(True)
         if job.state == "done":
             for note in job.result.get("notes", []):
                 self._session.said.emit(note, False)
             self.chosen.emit(self.place)
+        else:
+            self._say("it was not added whole; add it again to go on where it stopped")
 
     def _on_edited(self) -> None:
         if self.place and self.place != self._known:

@@ -24,6 +24,7 @@ class ProposalPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._proposal: Proposal | None = None
+        self._offering = False
         self._line = text(muted=True)
         self._line.setAccessibleName("What is proposed")
         self.threshold = QSlider(Qt.Orientation.Horizontal)
@@ -36,7 +37,7 @@ class ProposalPanel(QWidget):
         self.setLayout(
             column(
                 self._line,
-                row(text("Alike", muted=True, wrap=False), self.threshold),
+                row(text("How alike", muted=True, wrap=False), self.threshold),
                 row(self.accept_button, self.skip_button, 1, self.close_button),
                 spacing=4,
             )
@@ -50,7 +51,8 @@ class ProposalPanel(QWidget):
         self.hide()
 
     def begin(self, threshold: float) -> None:
-        """Start with this threshold."""
+        """Start with this threshold; meanwhile no method shows the plane in view."""
+        self._offering = self._session.images.previewing = True
         self.threshold.setValue(round(100 * threshold))
 
     def offer(self, hit: "Hit", proposal: "Proposal | None") -> None:
@@ -68,8 +70,11 @@ class ProposalPanel(QWidget):
     def end(self) -> None:
         """Propose no more."""
         self._proposal = None
-        self._session.hide_preview()
         self.hide()
+        if self._offering:
+            self._offering = self._session.images.previewing = False
+            self._session.hide_preview()
+            self._session.plane_changed.emit()  # methods go on
 
     def _on_class(self, _id: int = 0) -> None:
         self._show()

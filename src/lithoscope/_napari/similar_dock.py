@@ -148,10 +148,10 @@ class SimilarDock(Dock):
         self._ready()
 
     def _on_loaded(self, words: str) -> None:
-        self.library.tell(words)
+        memory = self.finder.memory
+        self.library.holds(words, memory.uuids if memory is not None else ())
         blocked = self.group.blockSignals(True)
         self.group.clear()
-        memory = self.finder.memory
         for key, name in GROUPS.items():
             self.group.addItem(name, key)
         for column_ in memory.library.kinds if memory is not None else ():
@@ -270,7 +270,7 @@ class SimilarDock(Dock):
         self._below.show()
         found = answer.found
         head = "nothing similar" if not found.similar else f"{len(found.hits)} places"
-        notes = [note for note in found.notes if not note.startswith("nothing similar")]
+        notes = [note for note in found.notes if not note.startswith("nothing similar") and "places were asked for" not in note]
         if not found.similar:
             notes.insert(0, "the nearest are no more alike than places drawn at random")
         self._tell(" · ".join([head, *(["looking closer …"] if answer.rough else []), *notes]), bad=not found.similar)
@@ -371,8 +371,8 @@ class SimilarDock(Dock):
         dialog.show()
 
     def save(self, path: str) -> None:
-        """Save what is listed; the person has agreed to replace a file."""
-        hits, target, title = self.hits.hits(), Path(path), self._name.text()
+        """Save the places, best first however they are grouped; the person has agreed to replace a file."""
+        hits, target, title = self._answer.found.hits if self._answer is not None else [], Path(path), self._name.text()
 
         def work() -> Path:
             from lithoscope.retrieval.tables import hits_csv, hits_sheet
