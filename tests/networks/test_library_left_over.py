@@ -8,7 +8,7 @@ import pytest
 from library_data import SMALL, small_scan
 
 from lithoscope.job import Cancelled
-from lithoscope.retrieval.adding import add, embed
+from lithoscope.retrieval.adding import add, embed, remove
 from lithoscope.retrieval.library import Library
 from lithoscope.retrieval.memory import Memory
 from lithoscope.retrieval.store import selected
@@ -114,6 +114,18 @@ def test_an_embedding_that_ends_leaves_the_old_table_to_who_reads_it(library):
     del memory
     add(str(library), [library.parent / "grains.zarr"])
     assert len(tables(library)) == 1
+
+
+def test_a_table_that_was_kept_for_a_reader_brings_no_removed_scan_back(library):
+    other = small_scan(library.parent, "stripes").path
+    add(str(library), [other])
+    memory = Memory.load(Library.open(library))
+    embed(str(library), magnify=1.5)
+    remove(str(library), ["stripes"])
+    embed(str(library), magnify=1.0)
+    scans = selected(Library.open(library).patches, None, ["scan"])["scan"].to_pylist()
+    assert len(set(scans)) == 1
+    assert len(memory) > len(scans)
 
 
 def test_a_reader_that_is_killed_reads_no_longer(library):

@@ -117,6 +117,13 @@ def test_hits_are_grouped_voted_on_filtered_and_saved(asked, qtbot, session, tmp
     assert [row["lithology"] for row in rows] == [hit.metadata["lithology"] for hit in found]
     scores = [float(row["score"]) for row in rows]
     assert scores == sorted(scores, reverse=True), "grouped places are numbered anew"
+    way = asked.way.currentIndex()
+    asked.way.setCurrentIndex((way + 1) % asked.way.count())
+    with qtbot.waitSignal(session.said, timeout=60_000):
+        asked.save(str(tmp_path / "hits.csv"))
+    assert list(csv.DictReader((tmp_path / "hits.csv").open(encoding="utf-8"))) == rows, "what is listed is what is saved"
+    asked.way.setCurrentIndex(way)
+    final(asked, qtbot, lambda: asked.ask_box(0, 8, [(8.0, 23.0), (8.0, 23.0)]))
     with qtbot.waitSignal(session.said, timeout=60_000):
         asked.save(str(tmp_path / "hits.png"))
     assert (tmp_path / "hits.png").stat().st_size > 1000

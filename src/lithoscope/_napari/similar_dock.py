@@ -81,6 +81,7 @@ class SimilarDock(Dock):
         self.pages = Pages({"Find": find, "Teach": self.teaching})
         self.body.setLayout(column(self._name, self.library, rule(), self.pages))
         self._answer: Answer | None = None
+        self._listed: list[Hit] = []
         self._examples: dict[str, list[int]] = {"more": [], "less": []}
         self._to_propose: list[Hit] = []
         self._jump: Hit | None = None
@@ -266,6 +267,7 @@ class SimilarDock(Dock):
         """Show what was found."""
         chosen = [hit.row for hit in self.hits.chosen()] if self._answer is not None and self._answer.question is answer.question else []
         self._answer = answer
+        self._listed = answer.found.hits
         self.mark_row.show_answer(answer)
         self._below.show()
         found = answer.found
@@ -293,7 +295,8 @@ class SimilarDock(Dock):
         self._vote.setVisible(said is not None)
 
     def _clear(self) -> None:
-        self._answer = None
+        self._answer, self._listed = None, []
+        self.proposals.end()
         self.hits.clear()
         self._below.hide()
         self.marks.hide()
@@ -366,13 +369,17 @@ class SimilarDock(Dock):
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix("csv")
         dialog.setModal(False)
-        dialog.fileSelected.connect(self.save)
+        hits, title = self._listed, self._name.text()  # another question may be asked meanwhile
+        dialog.fileSelected.connect(lambda path: self._write(path, hits, title))
         self._dialog = dialog
         dialog.show()
 
     def save(self, path: str) -> None:
         """Save the places, best first however they are grouped; the person has agreed to replace a file."""
-        hits, target, title = self._answer.found.hits if self._answer is not None else [], Path(path), self._name.text()
+        self._write(path, self._listed, self._name.text())
+
+    def _write(self, path: str, hits: "list[Hit]", title: str) -> None:
+        target = Path(path)
 
         def work() -> Path:
             from lithoscope.retrieval.tables import hits_csv, hits_sheet

@@ -235,7 +235,10 @@ def embed(uri: str, *, backbone: str | None = None, device: str = "cpu", report:
     sources = [_again(library, held) for held in scans]
     with closing(library), library.writing():
         if recipe.key != library.recipe.key:
+            begun = library.half_made(recipe)
             with library.making(recipe):
+                if not begun and (former := library.tables.find(table_of(recipe))) is not None:
+                    former.delete("true")  # of an earlier time, kept for somebody who reads it: its scans may be gone or changed since
                 _make(library, recipe, Embedder(recipe, found, device), list(zip(sources, scans, strict=True)), report)
             library.clear()
         else:

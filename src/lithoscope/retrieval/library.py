@@ -165,6 +165,10 @@ class Library:
             self.say(making=name)
             yield
 
+    def half_made(self, recipe: Recipe) -> bool:
+        """Whether the table of another recipe was begun, and is to be gone on with; one that only lies there still is not."""
+        return self._about.get("making") == table_of(recipe)
+
     def turn(self, recipe: Recipe) -> None:
         """Point to the patches of another recipe, which are all made."""
         self.say(recipe=recipe.to_json(), means=None, calibration=None, making=None, turned=now())
