@@ -9,6 +9,7 @@ from lithoscope.cli.commands import command
 from lithoscope.errors import InputError, MissingError, TakenError, UnreadableError
 from lithoscope.labels.companions import spot_check_place
 from lithoscope.measure import named_places
+from lithoscope.measure.spotcheck import Draw, Place, shares
 from lithoscope.volume.convert import import_scan
 from lithoscope.volume.scan import Scan
 
@@ -122,3 +123,14 @@ def test_an_answer_that_is_no_known_class_is_taken_up_and_said(scan, tmp_path):
     (tmp_path / "t.csv").write_text(f"z,y,x,seen\n{z},{y},{x},²\n", encoding="utf-8")
     with pytest.raises(InputError, match="the number of a class"):
         command("spotcheck")(str(scan.path), "otsu", answers=str(tmp_path / "t.csv"))
+
+
+def test_the_number_that_was_asked_for_is_not_another_where_rounding_drew_fewer():
+    voxels = {1: 333, 2: 333, 3: 334}
+    drawn = [Place((0, 0, n), 1) for n in range(sum(shares([*voxels.values()], 100)))]
+    assert len(drawn) == 99
+    check = named_places.SpotCheck("a", "", Draw(tuple(drawn), voxels), 0, "")
+    named_places.refuse_another(check, 100, 0)
+    named_places.refuse_another(check, 99, 0)
+    with pytest.raises(InputError, match="99 places"):
+        named_places.refuse_another(check, 120, 0)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from lithoscope.errors import InputError, MissingError, NewerSchemaError, TakenError, UnreadableError
 from lithoscope.job import Report, silent
 from lithoscope.labels.companions import spot_check_place
-from lithoscope.measure.spotcheck import Checked, Draw, checked, draw
+from lithoscope.measure.spotcheck import Checked, Draw, checked, draw, shares
 from lithoscope.record import now
 from lithoscope.volume.store import storage_errors, write_json
 
@@ -93,7 +93,9 @@ def begin(scan: "Scan", result: str, count: int = 200, *, seed: int = 0, overwri
 def refuse_another(check: SpotCheck, count: int | None, seed: int | None) -> None:
     """Refuse a number of places or a seed, where one is wished, that a spot check was not begun with."""
     places = len(check.drawn.places)
-    if (count is not None and count != places) or (seed is not None and seed != check.seed):
+    known = [n for n in check.drawn.voxels.values() if n]
+    other = count is not None and count != places and sum(shares(known, max(count, 2))) != places  # rounding may have drawn a few less
+    if other or (seed is not None and seed != check.seed):
         raise InputError(
             f"{check.result} has a spot check of {places} places with seed {check.seed} already; leave --count and --seed out to go on "
             "with it, or begin anew with --overwrite"
