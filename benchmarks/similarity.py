@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,7 @@ def told(rows: Rows, columns: list[str]) -> str:
 
 
 def beginning(given: argparse.Namespace) -> dict[str, float]:
-    """What is held out whole, and how much the matrix counts."""
+    """What is left out in turn, and how much the matrix counts at most."""
     return {"hold_classes": given.hold_classes, "blend": given.blend}
 
 
@@ -90,10 +91,11 @@ def fossils(seeds: Sequence[int], given: argparse.Namespace, rows: Rows) -> list
     """Two genera are held out whole, and four images of each of the others."""
     items = folder_items(Path(os.environ["LITHOSCOPE_SHARED_DATA"]) / "retrieval" / "fossils", side=SIDE)
     names = np.array(items.relation.named())
-    ways = {"fitted, no steps": FITTED, **WAYS} if given.tuning == "frozen" else WAYS
+    ways = {way: own for way, own in {"fitted, no steps": FITTED, **WAYS}.items() if not given.ways or way in given.ways}
+    pairs = list(combinations(np.unique(names), 2))
     for seed in seeds:
         rng = np.random.default_rng(seed)
-        new = np.isin(names, rng.permutation(np.unique(names))[:2])
+        new = np.isin(names, pairs[seed] if given.every_pair else rng.permutation(np.unique(names))[:2])
         test = np.zeros(len(names), bool)
         for genus in np.unique(names[~new]):
             test[rng.permutation(np.flatnonzero(names == genus))[:4]] = True
@@ -120,6 +122,7 @@ def fossils(seeds: Sequence[int], given: argparse.Namespace, rows: Rows) -> list
                 found = scored(vectors_of(Path(folder) / "m", items))
             kept = {
                 "kept": float(taught.kept == "taught"),
+                "step": float(taught.record["learnt"]["best_step"]),
                 "frozen score": taught.scores["frozen"],
                 "taught score": taught.scores["taught"],
                 "blend": float(taught.more["blend"] or 0),
@@ -285,8 +288,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--tuning", choices=("frozen", "lora", "all"), default="lora")
-    parser.add_argument("--hold-classes", type=float, default=Lessons().hold_classes, help="part of the classes held out whole")
+    parser.add_argument(
+        "--hold-classes",
+        type=float,
+        default=Lessons().hold_classes,
+        help="part of the classes left out at a time to see what it does to others",
+    )
     parser.add_argument("--blend", type=float, default=Lessons().blend, help="how much the matrix counts that teaching begins with")
+    parser.add_argument("--every-pair", action="store_true", help="of fossils, draw the pairs of genera in turn: 21 seeds are all of them")
+    parser.add_argument("--ways", nargs="*", help="of fossils, these ways alone")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     start = time.process_time()

@@ -202,12 +202,12 @@ def test_nothing_is_taught_on_while_a_review_is_open(asked, proposals, session):
     assert page.teach_button.isEnabled(), "another name is another teaching"
 
 
-def test_what_came_of_it_tells_of_classes_held_out_whole():
+def test_what_came_of_it_tells_of_classes_that_did_not_teach():
     from lithoscope._napari.teach_page import came_of
 
     scores = {"frozen": 0.45, "taught": 0.6, "frozen_classes": 0.3, "taught_classes": 0.35}
-    told = came_of({"method": "triplet", "kept": "taught", "scores": scores, "held_out_classes": ["azolla"]})
-    assert told == "what is held out finds its like at .60, before at .45; azolla, held out whole, at .35, before at .30"
+    told = came_of({"method": "triplet", "kept": "taught", "scores": scores, "left_out_classes": ["azolla"]})
+    assert told == "what is held out finds its like at .60, before at .45; classes that did not teach at .35, before at .30"
 
 
 def test_a_network_is_taught_and_the_library_seen_by_it(asked, session, qtbot):

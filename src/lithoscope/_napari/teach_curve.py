@@ -10,7 +10,7 @@ from lithoscope._napari.step_plot import StepPlot
 
 
 class TeachCurve(StepPlot):
-    """Loss (thin), held-out score (with points), that of the untaught network (dashed) and of classes held out whole (squares), by step."""
+    """Loss (thin), held-out score (with points), that of the untaught network (dashed) and of left-out classes (squares), by step."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("How the teaching goes", "By step: the loss, and how well what is held out finds its like", parent)
@@ -35,11 +35,11 @@ class TeachCurve(StepPlot):
         self.before.setPen(pg.mkPen(words, width=1, style=Qt.PenStyle.DashLine))
 
     def show_curves(self, curves: dict[str, list[float]]) -> None:
-        """Draw these: `step` and `loss`, `judged_at`, `held_out` and `held_out_classes`, whose first are the untaught network's."""
+        """Draw these: `step` and `loss`, `judged_at`, `held_out` and `left_out_classes`, whose first are the untaught network's."""
         steps, loss, held = curves.get("step", []), curves.get("loss", []), curves.get("held_out", [])
         self.loss.setData(steps, loss)
         self.held.setData(curves.get("judged_at", []), held)
-        whole = curves.get("held_out_classes", [])
+        whole = curves.get("left_out_classes", [])
         self.whole.setData(curves.get("judged_at", []) if whole else [], whole)
         self.before.setData([0, max(steps, default=1)], held[:1] * 2) if held else self.before.setData([], [])
         self.show_from_zero(loss)

@@ -290,5 +290,5 @@ def came_of(answer: Json) -> str:
     told = f"what is held out finds its like at {two_digits(scores['taught'])}, before at {two_digits(scores['frozen'])}"
     if "taught_classes" in scores:
         whole, before = two_digits(scores["taught_classes"]), two_digits(scores["frozen_classes"])
-        told += f"; {', '.join(answer['held_out_classes'])}, held out whole, at {whole}, before at {before}"
+        told += f"; classes that did not teach at {whole}, before at {before}"
     return told

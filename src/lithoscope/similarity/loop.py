@@ -12,14 +12,15 @@ from torch import Generator, Tensor, nn
 
 from lithoscope.errors import InputError, UnreadableError
 from lithoscope.job import Progress, Report, silent
-from lithoscope.similarity.scoring import Score
+from lithoscope.similarity.leaving_out import Fared
+from lithoscope.similarity.scoring import Score, spread
 from lithoscope.training import progress, stopping
 from lithoscope.training.devices import guarded
 from lithoscope.training.loop import Plan
 from lithoscope.training.progress import Standing
 
 Json = dict[str, Any]
-CLASSES = "held_out_classes"
+CLASSES = "left_out_classes"
 
 
 class Step(Protocol):
@@ -30,8 +31,9 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class Course:
-    """What is done: `module` learns by `loss`, and `judge` scores it in evaluation mode; `before` is what it scored untaught. A state is
-    only kept that does no worse than before by more than `tolerance` with classes that are held out whole.
+    """What is done: `module` learns by `loss`, and `judge` scores it in evaluation mode; `before` is what it scored untaught. `fared` is
+    how classes did that were left out of the same teaching: no state is kept after so many steps that they fared worse by more than
+    `tolerance` than untaught, or, if it is more, than as it began.
 
     `about` says what is taught; `classes` and `what` are told when another such training lies in the folder. `started`: it begins
     otherwise than untaught, and is judged before the first step, too.
@@ -46,6 +48,29 @@ class Course:
     what: str = "held out"
     started: bool = False
     tolerance: float = 0.0
+    fared: Fared | None = None
+
+    @property
+    def first(self) -> Score:
+        """The scores before it is taught, of left-out classes, too."""
+        return self.before if self.fared is None else Score(self.before.items, self.fared.untaught).rounded()
+
+    def scored(self, score: Score, step: int) -> Score:
+        """The scores of a state, of left-out classes as after so many steps."""
+        if self.fared is None:
+            return score.rounded()
+        classes, error = self.fared.at(step)
+        return score._replace(classes=classes, error=error).rounded()
+
+    def floor(self, step: int) -> float:
+        """What left-out classes are to reach after so many steps, within the tolerance."""
+        if self.fared is None:
+            return 0.0
+        return max(self.fared.untaught, self.fared.at(0)[0] if self.started and step else 0.0)
+
+    def harmful(self, score: Score, step: int) -> bool:
+        """Whether left-out classes fare worse after so many steps than may be."""
+        return score.classes is not None and score.classes < self.floor(step) - self.tolerance
 
 
 def learn(course: Course, *, device: torch.device, folder: Path | None = None, report: Report = silent) -> Standing:
@@ -99,7 +124,7 @@ def _learnt(course: Course, device: torch.device, folder: Path | None, report: R
             if folder is not None:
                 progress.save(folder, standing, {"module": module}, optimiser, course.about)
         try:
-            shown = {"curves": curves(standing, course.before, plan.every)} if standing.step % plan.every == 0 else {}
+            shown = {"curves": curves(standing, course.first, plan.every)} if standing.step % plan.every == 0 else {}
             report(Progress(standing.step, plan.steps, _words(standing, course), shown))
         except BaseException:
             if folder is not None:
@@ -112,14 +137,17 @@ def _learnt(course: Course, device: torch.device, folder: Path | None, report: R
 
 
 def _judge(course: Course, standing: Standing) -> None:
+    """Keep the first state that is better than the untaught network, and a later one where it is better by more than its difference
+    spreads over the items: what cannot be told apart is not taught on for, since each step is paid by what did not teach."""
     course.module.eval()
-    score = course.judge().rounded()
+    score, highest = course.scored(course.judge(), standing.step), max([course.before.items, *standing.curves.get("held_out", [])])
     standing.note(held_out=score.items, judged_at=standing.step, **({} if score.classes is None else {CLASSES: score.classes}))
-    if score.items > standing.best_score[0] and score.lost(course.before) <= course.tolerance:
+    kept, *each = standing.best_score
+    harmful = course.harmful(score, standing.step)
+    if score.items > kept + (spread(score.each, each) if standing.best else 0) and not harmful:
         standing.best = {k: v.detach().clone() for k, v in course.module.state_dict().items()}
-        standing.best_score, standing.best_step, standing.waited = [score.items], standing.step, 0
-    else:
-        standing.waited += 1
+        standing.best_score, standing.best_step = [score.items, *score.each], standing.step
+    standing.waited = 0 if score.items > highest and not harmful else standing.waited + 1
 
 
 def curves(standing: Standing, before: Score, every: int) -> dict[str, list[float]]:
@@ -166,4 +194,4 @@ def _words(standing: Standing, course: Course) -> str:
         return words
     words += f", {course.what} {held[-1]:.3f}, before {course.before.items:.3f}"
     whole = standing.curves.get(CLASSES)
-    return f"{words}; whole classes {whole[-1]:.3f}, before {course.before.classes:.3f}" if whole else words
+    return f"{words}; classes left out {whole[-1]:.3f}, before {course.first.classes:.3f}" if whole else words

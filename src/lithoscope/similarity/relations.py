@@ -74,10 +74,6 @@ class Relation:
         """The same for some of the items."""
         return Relation(self.kinds[np.asarray(rows)], self.names, self.unlike)
 
-    def without(self, rows: Bools) -> "Relation":
-        """The same, but nobody knows what these items (n,) are."""
-        return Relation(np.where(rows, -1, self.kinds), self.names, self.unlike)
-
     def masks(self, rows: npt.ArrayLike) -> tuple[Bools, Bools]:
         """Which of some items are alike, and which unlike: two (n, n), nothing like itself."""
         kinds = self.kinds[np.asarray(rows)]

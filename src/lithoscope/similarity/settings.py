@@ -42,18 +42,19 @@ class Lessons:
     )
     hold_classes: float = parameter(
         0.2,
-        "Part of the classes that is held out whole where there are five or more, to see what teaching does to others; 0: all teach",
+        "Part of the classes, two at least, that is left out at a time to see what teaching does to others, where there are four or more; "
+        "0: nobody looks",
         minimum=0,
         maximum=0.5,
         step=0.05,
         level="advanced",
     )
     tolerance: float = parameter(
-        0.02, "How much worse classes that are held out whole may find their like than before", minimum=0, maximum=1, step=0.01,
+        0.005, "How much worse classes that did not teach may find their like than before", minimum=0, maximum=1, step=0.005,
         level="advanced",
     )  # fmt: skip
     blend: float = parameter(
-        0.75, "How much the matrix that it begins with counts, at most, beside vectors as they were; less where that harms other classes",
+        0.5, "How much the matrix that it begins with counts, at most, beside vectors as they were; less where that harms other classes",
         minimum=0.05, maximum=1, step=0.05, level="advanced",
     )  # fmt: skip
     backbone: str = parameter(SHIPPED, "Network to go on from: a name, a folder or a file", level="advanced")

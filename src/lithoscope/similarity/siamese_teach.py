@@ -16,6 +16,7 @@ from lithoscope.job import Report, silent
 from lithoscope.scores.retrieval import at_relevant
 from lithoscope.similarity.double import Double, save
 from lithoscope.similarity.items import Items
+from lithoscope.similarity.lesson import merged, plan_of, trainable
 from lithoscope.similarity.loop import Course, learn
 from lithoscope.similarity.network import Embedding, embedded
 from lithoscope.similarity.properties import Properties, r_squared, residual_bounds
@@ -27,7 +28,7 @@ from lithoscope.similarity.settings import Lessons
 from lithoscope.similarity.siamese import Heads, PairTruth, halves, pair_loss, pair_truth
 from lithoscope.similarity.split import held_out, leaks
 from lithoscope.similarity.taught import Taught
-from lithoscope.similarity.teach import Setting, about, merged, plan_of, trainable
+from lithoscope.similarity.teach import Setting, about
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]

@@ -12,8 +12,6 @@ Bools = npt.NDArray[np.bool_]
 TWIN = 0.995
 """Pictures whose grey values correlate by more are one place seen twice."""
 FINE = 12
-ENOUGH = 5
-"""With fewer classes than these none is held out whole."""
 _MOST = 4000
 
 
@@ -44,20 +42,6 @@ def held_out(relation: Relation, groups: Sequence[str], share: float, seed: int 
     if without:
         notes.append(f"nothing of {', '.join(without[:4])}{' …' if len(without) > 4 else ''} can be held out; the score says nothing of it")
     return held, tuple(notes)
-
-
-def classes_held_out(relation: Relation, groups: Sequence[str], share: float, seed: int = 0) -> Bools:
-    """Which items (n,) are of classes that are held out whole: about `share` of the classes, one at least; none where fewer than `ENOUGH`
-    have two items. Only classes of two groups or more that share none with another class can be."""
-    kinds, names = relation.kinds, np.asarray(groups, np.str_)
-    several = [k for k in range(len(relation.names)) if (kinds == k).sum() > 1]
-    nothing = np.zeros(len(kinds), bool)
-    if share <= 0 or len(several) < ENOUGH or relation.marked:
-        return nothing
-    own = {k: set(names[kinds == k].tolist()) for k in several}
-    able = [k for k in several if len(own[k]) > 1 and not own[k] & set(names[kinds != k].tolist())]
-    count = min(max(1, int(share * len(several) + 1e-9)), len(several) - 2)
-    return np.isin(kinds, np.random.default_rng(seed).permutation(able)[:count]) if able else nothing
 
 
 def leaks(thumbnails: npt.NDArray[np.float32], relation: Relation, groups: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ class Taught:
     """`kept` is "taught", or "frozen" when what was held out found its like no better. `scores` are held-out ones, by name.
 
     `view` says how items were seen (side, pooling, views), `classes` how many items of each there were, `held` which were held out.
-    `more` names `held_classes`, the classes that were held out whole, and `blend`, how much of the fitted matrix it began with.
+    `more` names the classes that were `left_out` in turn, and says by `blend` how much of the fitted matrix it began with.
     """
 
     folder: Path

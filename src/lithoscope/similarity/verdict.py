@@ -1,51 +1,61 @@
-"""What is said of a teaching's end: which state is kept, and which was passed over for what it did to classes that never taught."""
+"""What is said of a teaching's end: which state is kept, and what is known of classes that did not teach."""
 
 from typing import TYPE_CHECKING
 
-from lithoscope.similarity.loop import CLASSES, Course
+from lithoscope.similarity.loop import Course
 from lithoscope.similarity.scoring import Score
 
 if TYPE_CHECKING:
     from lithoscope.training.progress import Standing
 
+_SHOWN = 4
+
 
 def kept(course: Course, standing: "Standing") -> Score:
     """The scores of the state that is kept: of the best one, or those from before."""
     if not standing.best:
-        return course.before
+        return course.first
     at = standing.curves["judged_at"].index(standing.best_step)
-    whole = standing.curves.get(CLASSES)
-    return Score(standing.curves["held_out"][at], None if whole is None else whole[at])
+    return course.scored(Score(standing.curves["held_out"][at]), standing.best_step)
 
 
-def verdict(course: Course, standing: "Standing", names: tuple[str, ...]) -> tuple[str, ...]:
-    """One line where the frozen network is kept, or a state was passed over that found the held-out items' like better; `names` are the
-    classes that were held out whole."""
-    before, end = course.before, kept(course, standing)
+def verdict(course: Course, standing: "Standing") -> tuple[str, ...]:
+    """One line where the frozen network is kept, or a state was passed over that found the held-out items' like better; and one on what
+    teaching did to classes that were left out of it."""
+    end = kept(course, standing)
     stays = f"that of step {standing.best_step} is kept" if standing.best else "the frozen network is kept"
     harm = _passed_over(course, standing, end)
-    if harm is not None:
-        better, classes, step = harm
-        assert before.classes is not None
-        called, change = ", ".join(names[:4]) + " …" * (len(names) > 4), f"{classes:.3f}, before {before.classes:.3f}"
-        worse = before.classes - classes
-        return (
-            f"classes held out whole ({called}) found their like worse by {worse:.3f} at step {step} ({change}), more than the "
-            f"{course.tolerance:g} let pass; held-out items of the others stood at {better:.3f}, before {before.items:.3f}: {stays}",
-        )
-    if not standing.best:
-        return (f"what is held out found its like no better than before ({before.items:.3f}): the frozen network is kept",)
-    return ()
+    first, said = course.first, []
+    if harm is not None and harm[0].classes is not None:
+        worse, step = harm
+        said += [
+            f"after step {step} classes that did not teach found their like at {worse.classes:.3f} ± {worse.error:.3f}, where "
+            f"{course.floor(step):.3f} was to be kept within {course.tolerance:g}; held-out items stood at {worse.items:.3f}, before "
+            f"{first.items:.3f}: {stays}"
+        ]
+    elif not standing.best:
+        said += [f"what is held out found its like no better than before ({first.items:.3f}): the frozen network is kept"]
+    return (*said, *_of_others(course, end, bool(standing.best)))
 
 
-def _passed_over(course: Course, standing: "Standing", end: Score) -> tuple[float, float, int] | None:
-    """The state that was best for held-out items, where it was not kept for what it did to classes: both scores, and its step."""
-    whole, before = standing.curves.get(CLASSES), course.before.classes
-    if whole is None or before is None:
-        return None
-    steps = zip(standing.curves["held_out"], whole, standing.curves["judged_at"], strict=True)
-    harmful = [
-        (items, classes, int(step)) for items, classes, step in steps if Score(items, classes).lost(course.before) > course.tolerance
-    ]
-    best = max(harmful, key=lambda state: state[0], default=None)
-    return best if best is not None and best[0] > end.items else None
+def _of_others(course: Course, end: Score, taught: bool) -> tuple[str, ...]:
+    """What is known of classes that did not teach."""
+    fared, first = course.fared, course.first
+    if not taught:
+        return ()
+    if fared is None or end.classes is None or first.classes is None:
+        return ("what it does to classes that did not teach is not known; look at some with similarity evaluate",)
+    names = ", ".join(fared.classes[:_SHOWN]) + " …" * (len(fared.classes) > _SHOWN)
+    return (
+        f"classes left out of the teaching in turn ({names}) find their like among themselves at {end.classes:.3f}, before "
+        f"{first.classes:.3f}: {end.classes - first.classes:+.3f} ± {end.error:.3f}",
+    )
+
+
+def _passed_over(course: Course, standing: "Standing", end: Score) -> tuple[Score, int] | None:
+    """The state that was best for held-out items, where it was not kept for what it may do to classes, and its step."""
+    judged = zip(standing.curves["held_out"], standing.curves["judged_at"], strict=True)
+    states = [(course.scored(Score(items), int(step)), int(step)) for items, step in judged]
+    harmful = [state for state in states if course.harmful(*state)]
+    best = max(harmful, key=lambda state: state[0].items, default=None)
+    return best if best is not None and best[0].items > end.items else None

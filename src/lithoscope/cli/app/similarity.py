@@ -38,8 +38,9 @@ def train(
 ) -> None:
     """Teach a network what is alike, by classes, marks or measured properties. Called again with the same output, it goes on where it was.
 
-    What is held out says when to end, and whether the taught network is kept: if its like is found no better, the frozen one is. From five
-    classes on some are held out whole (hold_classes=0.2), and what harms them by more than tolerance=0.02 is not kept either.
+    What is held out says when to end, and whether the taught network is kept: if its like is found no better, the frozen one is. From four
+    classes on some are left out in turn (hold_classes=0.2) to see what it does to others; what may harm them by more than tolerance=0.005
+    is not kept.
 
     Parameters
     ----------
@@ -89,10 +90,10 @@ def _taught(answer: Json) -> str:
         ("model", answer["model"]),
         ("kept", "the taught network" if answer["kept"] == "taught" else "the frozen network; the notes say why"),
     ]
-    whole = ", ".join(answer["held_out_classes"])
     for name, value in answer["scores"].items():
-        of = f"whole classes ({whole}), {name.removesuffix('_classes')}" if name.endswith("_classes") else name
-        rows += [(f"held out, {of}", f"{value:.3f}")]
+        classes = name.endswith("_classes")
+        of = f"classes left out in turn, {name.removesuffix('_classes')}" if classes else f"held out, {name}"
+        rows += [(of, f"{value:.3f}" + f" ± {answer['left_out_error']:.3f}" * (name == "taught_classes"))]
     rows += [("classes", ", ".join(f"{name} {count}" for name, count in list(answer["classes"].items())[:8]) or "none")]
     rows += [("held out", f"{answer['held_out']} items"), ("steps", f"{answer['steps']}, best at {answer['best_step']}")]
     return "\n".join([table(rows), *answer["notes"]])

@@ -1,0 +1,100 @@
+"""What a teaching does to classes that did not teach, found out before it begins: the same is taught without some of them, in turn."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lithoscope.job import Progress, Report, silent
+from lithoscope.similarity.leaving_out import FEW, MOST, Fared, Fold, folds, pooled, precisions
+from lithoscope.similarity.lesson import Looked, plan_of
+from lithoscope.similarity.loop import Course, learn
+from lithoscope.similarity.readout import blended
+from lithoscope.similarity.scoring import Score
+from lithoscope.similarity.taught import read_json, write_json
+
+Json = dict[str, Any]
+Floats = npt.NDArray[np.float32]
+NAME = "left-out.json"
+WORDS = "classes left out in turn"
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """Items as they were looked at, what is left out of them in turn, and the matrix fitted without it each time."""
+
+    looked: Looked
+    folds: tuple[Fold, ...]
+    matrices: tuple[Floats | None, ...]
+
+    @classmethod
+    def of(cls, looked: Looked, report: Report = silent) -> "LeftOut":
+        """Leave out as often as the tuning allows, of the items that may teach."""
+        items, lessons = looked.items, looked.lessons
+        teaching = np.zeros(len(items), bool)
+        teaching[looked.rows] = True
+        most = MOST if lessons.tuning == "frozen" else FEW
+        found = folds(items.relation, items.groups, teaching, lessons.hold_classes, most, lessons.seed)
+        matrices = []
+        for number, fold in enumerate(found):
+            report(Progress(number, len(found), f"fitting without some classes, {number + 1} of {len(found)}"))
+            matrices.append(looked.matrix(fold.teach))
+        return cls(looked, tuple(found), tuple(matrices))
+
+    def begun(self, shares: Sequence[float]) -> Fared | None:
+        """How they fare before the first step with such shares of the matrix, which stand for steps; None where nothing is left out, or
+        there is no matrix."""
+        if not self.folds or self.matrices[0] is None:
+            return None
+        told = []
+        for fold, matrix in zip(self.folds, self.matrices, strict=True):
+            assert matrix is not None
+            vectors = self.looked.about_mean(fold.teach)[fold.asked]
+            made = [vectors, *(vectors @ blended(matrix, share).T for share in shares)]
+            told.append(np.stack([self._asked(fold, one) for one in made]))
+        return pooled(self.looked.items.relation, [fold.asked for fold in self.folds], range(len(shares)), told)
+
+    def taught(self, share: float | None, folder: Path, about: Json, report: Report = silent) -> Fared | None:
+        """How they fare as the others are taught, beginning with this share of the matrix. What was found out is kept in a folder, and
+        read from there when it is asked again; `about` says of what."""
+        if not self.folds:
+            return None
+        plain = hashlib.sha256(json.dumps([about, share], sort_keys=True).encode()).hexdigest()
+        kept = read_json(folder / NAME) if (folder / NAME).is_file() else {}
+        told, steps = (kept["told"], kept["steps"]) if kept.get("about") == plain else ([], [])
+        for number in range(len(told), len(self.folds)):
+            values, steps = self._one(number, share, report)
+            told.append(values.tolist())
+            write_json(folder / NAME, {"about": plain, "told": told, "steps": steps})
+        found = [np.array(one) for one in told]
+        return pooled(self.looked.items.relation, [fold.asked for fold in self.folds], steps, found)
+
+    def _one(self, number: int, share: float | None, report: Report) -> tuple[npt.NDArray[np.float64], list[int]]:
+        """Teach without what is left out this time: precisions (1 + states, asked) and the steps of the states."""
+        fold, matrix, looked = self.folds[number], self.matrices[number], self.looked
+        lesson = looked.lesson(fold.teach, None if matrix is None or share is None else blended(matrix, share), fold.asked)
+        found = [self._asked(fold, looked.about_mean(fold.teach)[fold.asked])]
+
+        def judge() -> Score:
+            found.append(self._asked(fold, lesson.vectors()))
+            return Score(float(np.nanmean(found[-1])))
+
+        def told(progress: Progress) -> None:
+            done, each = number * plan.steps + progress.done, f"{number + 1} of {len(self.folds)}"
+            report(Progress(done, len(self.folds) * plan.steps, f"{WORDS}, {each}: step {progress.done} of {plan.steps}"))
+
+        plan = plan_of(looked.lessons, patient=True)
+        before = Score(float(np.nanmean(found[0])))
+        standing = learn(
+            Course(lesson.module, lesson.loss, judge, before, plan, {}, started=lesson.started), device=looked.place, report=told
+        )
+        return np.stack(found), [int(step) for step in standing.curves["judged_at"]]
+
+    def _asked(self, fold: Fold, vectors: Floats) -> npt.NDArray[np.float64]:
+        items = self.looked.items
+        return precisions(items.relation.some(fold.asked), [items.groups[i] for i in fold.asked], vectors)
