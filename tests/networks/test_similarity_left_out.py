@@ -10,13 +10,13 @@ from torch import nn
 from lithoscope.cli.commands.similarity import similarity_train
 from lithoscope.errors import InputError
 from lithoscope.job import Cancelled
-from lithoscope.similarity.leaving_out import Fared, folds, pooled, precisions
+from lithoscope.similarity.leaving_out import Fared, class_folds, item_folds, pooled, precisions
 from lithoscope.similarity.loop import Course, curves, learn
 from lithoscope.similarity.relations import Relation
 from lithoscope.similarity.rockset import rocks, write_rocks
 from lithoscope.similarity.scoring import HeldOut, Score
 from lithoscope.similarity.settings import Lessons
-from lithoscope.similarity.teach import begun_with
+from lithoscope.similarity.teach import share_of
 from lithoscope.similarity.verdict import kept, verdict
 from lithoscope.training.loop import Plan
 
@@ -27,13 +27,14 @@ GROUPS = [f"{k}{i // 2}" for k in "abcdefghij" for i in range(4)]
 def left_out(kinds, groups, share=0.2, most=10, teaching=None):
     relation = Relation.of_classes(kinds)
     teaching = np.ones(len(kinds), bool) if teaching is None else teaching
-    found = folds(relation, groups, teaching, share, most)
+    found = class_folds(relation, groups, teaching, share, most)
     called = np.asarray([k or "" for k in kinds])
     for fold in found:
         assert not set(called[fold.asked]) & set(called[fold.teach]), "whole or not at all"
         assert not {groups[i] for i in fold.asked} & {groups[i] for i in fold.teach}
         assert teaching[fold.teach].all()
         assert teaching[fold.asked].all()
+        assert fold.among.tolist() == fold.asked.tolist(), "among themselves alone"
     return [set(called[fold.asked]) for fold in found]
 
 
@@ -66,7 +67,7 @@ def test_held_out_items_and_shared_samples_are_on_neither_side():
 
 def test_of_a_persons_marks_nothing_is_left_out():
     marks = Relation.of_marks(12, [(2 * i, 2 * i + 1) for i in range(6)], [(0, 2)])
-    assert folds(marks, [str(i) for i in range(12)], np.ones(12, bool), 0.5, 10) == []
+    assert class_folds(marks, [str(i) for i in range(12)], np.ones(12, bool), 0.5, 10) == []
 
 
 def test_left_out_items_ask_among_each_other_and_outside_their_groups():
@@ -164,28 +165,59 @@ def test_a_later_state_is_kept_where_it_is_better_by_more_than_items_spread():
     assert standing.best_score == [0.6, 0.5, 0.7]
 
 
+class Out:
+    """What was left out, of which is known how it fared with each share."""
+
+    def __init__(self, before, *after):
+        self.fared = Fared(("chalk",), 3, tuple(range(len(after))), np.full(2, before), np.array([[a, a] for a in after]))
+
+    def begun(self, shares):
+        assert len(shares) == len(self.fared.steps)
+        return self.fared
+
+
 def test_it_begins_with_as_much_of_the_matrix_as_harms_nobody():
     relation = Relation.of_classes(list("aaabbb"))
     held = np.array([True, False, False] * 2)
     vectors = np.array([[1, 0.5], [1, -0.4], [1, 0.2], [-1, 0.5], [-1, -0.4], [-1, 0.1]], np.float32)
     judge = HeldOut(relation, [str(i) for i in range(6)], held)
-    matrix, shares = np.diag([1.0, 0.0]).astype(np.float32), [0.9, 0.6, 0.3]
-    before = judge.score(vectors)
+    matrix, lessons = np.diag([1.0, 0.0]).astype(np.float32), Lessons(tolerance=0.02, blend=0.9)
 
-    def begun(*states):
-        made, share = begun_with(matrix, vectors, judge, before, Lessons(tolerance=0.02), shares, fared_from(states))
-        np.testing.assert_allclose(made, np.diag([1, 1 - share]), atol=1e-6)
-        return share
+    def share(classes=None, items=None, made=matrix):
+        return share_of(made, vectors, judge, lessons, classes, items)
 
-    def fared_from(states):
-        return Fared(("chalk",), 3, (0, 1, 2), np.array([0.8, 0.8]), np.array([[s, s] for s in states]))
+    assert share(Out(0.8, 0.79, 0.8, 0.8)) == 0.9
+    assert share(Out(0.8, 0.7, 0.79, 0.8)) == 0.6
+    assert share(Out(0.8, 0.7, 0.7, 0.7)) == 0.3, "the least where each harms"
+    assert share() == 0.9, "nothing is known of others"
+    assert share(Out(0.8, 0.9, 0.9, 0.9), Out(0.5, 0.4, 0.5, 0.6)) == 0.6, "items that were left out in turn count, too"
+    assert share(made=np.diag([0.0, 1.0]).astype(np.float32)) < 0.9, "what tells the two apart is gone"
 
-    assert begun(0.79, 0.8, 0.8) == 0.9
-    assert begun(0.7, 0.79, 0.8) == 0.6
-    assert begun(0.7, 0.7, 0.7) == 0.3
-    assert begun_with(matrix, vectors, judge, before, Lessons(), shares, None)[1] == 0.9, "nothing is known of others"
-    useless = np.diag([0.0, 1.0]).astype(np.float32)
-    assert begun_with(useless, vectors, judge, before, Lessons(), shares, None)[1] < 0.9, "what tells the two apart is gone"
+
+def test_each_item_that_teaches_is_left_out_once_and_asks_among_all():
+    relation, teaching = Relation.of_classes(KINDS[:12]), np.arange(12) != 3
+    found = item_folds(relation, GROUPS[:12], teaching, 0.5)
+    asked = np.concatenate([fold.asked for fold in found])
+    assert sorted(asked.tolist()) == [i for i in range(12) if i != 3]
+    for fold in found:
+        assert not {GROUPS[i] for i in fold.asked} & {GROUPS[i] for i in fold.teach}, "a sample is left out whole"
+        assert sorted({*fold.asked, *fold.teach}) == np.flatnonzero(teaching).tolist()
+        assert fold.among.tolist() == np.flatnonzero(teaching).tolist()
+        assert {KINDS[i] for i in fold.asked} == set("abc"), "of each class about as much"
+    assert item_folds(relation, ["one"] * 12, teaching, 0.5) == [], "of one sample nothing can be asked of another"
+    marks = Relation.of_marks(6, [(0, 1), (1, 2), (3, 4), (4, 5)], [(0, 3)])
+    asked = [set(fold.asked.tolist()) for fold in item_folds(marks, list("abcdef"), np.ones(6, bool), 0.34)]
+    assert set().union(*asked) == set(range(6))
+
+
+def test_items_left_out_in_turn_count_with_those_that_are_held_out():
+    turns = Fared(("chalk",), 5, (0, 10), np.array([0.2, 0.4]), np.array([[0.4, 0.4], [0.6, 1.0]]))
+    course = Course(
+        nn.Linear(2, 2), lambda step, draws: torch.zeros(1), lambda: Score(0), Score(0.3), Plan(steps=10), {}, started=True, turns=turns
+    )  # fmt: skip
+    assert course.scored(Score(0.8, each=(0.8,)), 10) == Score(0.8, each=(0.8, 0.6, 1.0))
+    assert course.scored(Score(0.8, each=(0.8,)), 5).each == (0.8, 0.5, 0.7)
+    assert course.scored(Score(0.7), 5).items == 0.7, "as it was written"
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +274,7 @@ def test_what_was_found_out_of_left_out_classes_is_not_found_out_again(images, t
 
     with pytest.raises(Cancelled):
         similarity_train(str(images), output=str(tmp_path / "m"), settings=QUICK, group="name:4", device="cpu", report=stop)
-    assert len(json.loads((tmp_path / "m" / "training" / "left-out.json").read_text())["told"]) == 2
+    assert len(json.loads((tmp_path / "m" / "training" / "classes-in-turn.json").read_text())["told"]) == 2
     said = []
     again = similarity_train(
         str(images), output=str(tmp_path / "m"), settings=QUICK, group="name:4", device="cpu", report=lambda p: said.append(p.message)

@@ -1,7 +1,7 @@
-"""Classes that are left out in turn, to see what a teaching does to classes that did not teach: which they are, and how they fared.
+"""What is left out in turn, to see what a teaching does to what did not teach: which classes or items, and how they fared.
 
-Two or more are left out together, and each of their items asks for its like among them alone. Asked among the others, too, they would seem
-to gain by any teaching, for what teaches is drawn together and out of their way.
+Two classes or more are left out together, and each of their items asks for its like among them alone. Asked among the others, too, they
+would seem to gain by any teaching, for what teaches is drawn together and out of their way. Single items ask among all.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,13 +26,14 @@ MOST, FEW = 10, 3
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """The items that teach, and those of the classes that are left out, by row."""
+    """The items that teach, those that are left out, and those among which they ask, by row."""
 
     teach: Rows
     asked: Rows
+    among: Rows
 
 
-def folds(relation: Relation, groups: Sequence[str], teaching: Bools, share: float, most: int, seed: int = 0) -> list[Fold]:
+def class_folds(relation: Relation, groups: Sequence[str], teaching: Bools, share: float, most: int, seed: int = 0) -> list[Fold]:
     """What is left out in turn of the items that teach (n,): about `share` of the classes at a time, two at least, every such set where
     they are not more than `most`. What shares a group with an item that is asked does not teach then. None of fewer than `LEAST` classes,
     nor of a person's marks, which do not say of all pairs whether they are unlike."""
@@ -46,11 +47,35 @@ def folds(relation: Relation, groups: Sequence[str], teaching: Bools, share: flo
     found = []
     for out in _sets(able, size, most, seed):
         asked = np.isin(kinds, out)
-        teach = teaching & ~np.isin(called, called[asked]) & ~asked
-        left = np.bincount(relation.kinds[teach & (relation.kinds >= 0)], minlength=1)
-        if (left > 1).sum() > 1:
-            found.append(Fold(np.flatnonzero(teach), np.flatnonzero(asked)))
+        teach = teaching & ~np.isin(called, called[asked])
+        if _tells(relation, teach):
+            found.append(Fold(np.flatnonzero(teach), np.flatnonzero(asked), np.flatnonzero(asked)))
     return found
+
+
+def item_folds(relation: Relation, groups: Sequence[str], teaching: Bools, share: float, seed: int = 0) -> list[Fold]:
+    """Of the items that teach (n,) each group is left out once, about `share` of each class at a time, and asks among all of them."""
+    kinds, called = np.where(teaching, relation.kinds, -1), np.asarray(groups, np.str_)
+    able = [k for k in range(len(relation.names)) if len(np.unique(called[kinds == k])) > 1]
+    parts = max(2, round(1 / share))
+    taken, part_of = np.zeros((parts, len(relation.names) + 1), int), {}
+    for name in np.random.default_rng(seed).permutation(np.unique(called[teaching])).tolist():
+        counts = np.bincount(kinds[(called == name) & teaching] + 1, minlength=len(relation.names) + 1)
+        part = int(np.lexsort((taken.sum(1), (taken * (counts > 0)).sum(1)))[0])
+        taken[part], part_of[name] = taken[part] + counts, part
+    numbers = np.array([part_of.get(name, -1) for name in called.tolist()])
+    found = []
+    for part in range(parts):
+        teach, asked = teaching & (numbers != part), teaching & (numbers == part) & np.isin(kinds, able)
+        if asked.any() and _tells(relation, teach):
+            found.append(Fold(np.flatnonzero(teach), np.flatnonzero(asked), np.flatnonzero(np.isin(kinds, able))))
+    return found
+
+
+def _tells(relation: Relation, teach: Bools) -> bool:
+    """Whether something alike and something unlike is left to teach."""
+    kinds, counts = np.unique(relation.kinds[teach & (relation.kinds >= 0)], return_counts=True)
+    return bool((counts > 1).any() and relation.unlike[np.ix_(kinds, kinds)].any())
 
 
 def _sets(able: Sequence[int], size: int, most: int, seed: int) -> Iterator[tuple[int, ...]]:
@@ -77,8 +102,8 @@ def precisions(relation: Relation, groups: Sequence[str], vectors: npt.NDArray[n
 
 @dataclass(frozen=True, eq=False)
 class Fared:
-    """How classes that did not teach fared. `before` (items,) are their precisions by the untaught network, `after` (states, items) those
-    after so many `steps` (states,) of teaching that left them out; each the mean over all times that an item was left out."""
+    """How what did not teach fared. `before` (items,) are its precisions by the untaught network, `after` (states, items) those after so
+    many `steps` (states,) of teaching that left it out; each the mean over all times that an item was left out."""
 
     classes: tuple[str, ...]
     times: int
@@ -91,11 +116,18 @@ class Fared:
         """The mean precision before."""
         return float(self.before.mean())
 
+    def state(self, step: int) -> Floats:
+        """The precisions (items,) after so many steps; between two looks in proportion."""
+        place = float(np.interp(step, self.steps, np.arange(len(self.steps))))
+        low = int(place)
+        high = min(low + 1, len(self.steps) - 1)
+        found: Floats = self.after[low] + (place - low) * (self.after[high] - self.after[low])
+        return found
+
     def at(self, step: int) -> tuple[float, float]:
         """The mean precision after so many steps, and the standard error of its difference from before, paired by item."""
-        means, apart = self.after.mean(1), self.after - self.before
-        errors = apart.std(1) / np.sqrt(max(1, apart.shape[1]))
-        return float(np.interp(step, self.steps, means)), float(np.interp(step, self.steps, errors))
+        values = self.state(step)
+        return float(values.mean()), float((values - self.before).std() / np.sqrt(max(1, len(values))))
 
 
 def pooled(relation: Relation, asked: Sequence[Rows], steps: Sequence[int], told: Sequence[Floats]) -> Fared:

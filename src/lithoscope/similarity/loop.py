@@ -33,7 +33,8 @@ class Step(Protocol):
 class Course:
     """What is done: `module` learns by `loss`, and `judge` scores it in evaluation mode; `before` is what it scored untaught. `fared` is
     how classes did that were left out of the same teaching: no state is kept after so many steps that they fared worse by more than
-    `tolerance` than untaught, or, if it is more, than as it began.
+    `tolerance` than untaught, or, if it is more, than as it began. `turns` is how items did that teach, each left out once: they count
+    with those that are held out, in `before`, too.
 
     `about` says what is taught; `classes` and `what` are told when another such training lies in the folder. `started`: it begins
     otherwise than untaught, and is judged before the first step, too.
@@ -49,6 +50,7 @@ class Course:
     started: bool = False
     tolerance: float = 0.0
     fared: Fared | None = None
+    turns: Fared | None = None
 
     @property
     def first(self) -> Score:
@@ -56,7 +58,9 @@ class Course:
         return self.before if self.fared is None else Score(self.before.items, self.fared.untaught).rounded()
 
     def scored(self, score: Score, step: int) -> Score:
-        """The scores of a state, of left-out classes as after so many steps."""
+        """The scores of a state, of what was left out as after so many steps."""
+        if self.turns is not None:
+            score = score.beside(self.turns.state(step))
         if self.fared is None:
             return score.rounded()
         classes, error = self.fared.at(step)

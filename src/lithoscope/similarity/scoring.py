@@ -22,6 +22,11 @@ class Score(NamedTuple):
     error: float = 0.0
     each: tuple[float, ...] = ()
 
+    def beside(self, others: npt.NDArray[Any]) -> "Score":
+        """The same with other items (n,) that were asked, too; nothing changes where this one's are not known one by one."""
+        each = (*self.each, *others.tolist())
+        return self._replace(items=float(np.mean(each)), each=each) if self.each else self
+
     def rounded(self) -> "Score":
         """To six digits, so that what is kept is compared as it is written."""
         classes = None if self.classes is None else round(self.classes, 6)

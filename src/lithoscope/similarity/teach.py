@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,11 +15,10 @@ from lithoscope.features.backbones import Backbone, open_backbone
 from lithoscope.job import Report, silent
 from lithoscope.record import RunRecord
 from lithoscope.similarity.items import Items
-from lithoscope.similarity.leaving_out import Fared
 from lithoscope.similarity.lesson import Looked, plan_of
 from lithoscope.similarity.loop import Course, curves, learn, refuse_another
 from lithoscope.similarity.readout import blended
-from lithoscope.similarity.scoring import HeldOut, Score
+from lithoscope.similarity.scoring import HeldOut
 from lithoscope.similarity.settings import Lessons
 from lithoscope.similarity.split import held_out, leaks
 from lithoscope.similarity.taught import Taught, begin, write_backbone
@@ -56,17 +55,19 @@ def teach(
     rows, what = np.flatnonzero(~apart), about(items, lessons, backbone, apart)
     refuse_another(setting.training, what)
     looked, judge = Looked.at(items, lessons, backbone, rows, place, report), HeldOut(items.relation, items.groups, apart)
-    without = LeftOut.of(looked if held is None else replace(looked, rows=rows[:0]), report)
     matrix, vectors, share = looked.matrix(rows), looked.about_mean(rows), None
+    classes, single = (None, None) if held is not None else (LeftOut.classes(looked, report), LeftOut.items(looked, report))
     before = judge.score(vectors)
     if matrix is not None:
-        shares = shares_of(lessons)
-        matrix, share = begun_with(matrix, vectors, judge, before, lessons, shares, without.begun(shares))
-    fared = without.taught(share, setting.training, what, report)
+        share = share_of(matrix, vectors, judge, lessons, classes, single)
+        matrix = blended(matrix, share)
+    fared = None if classes is None else classes.taught(share, setting.training, what, report)
+    turns = None if single is None or lessons.tuning != "frozen" else single.taught(share, setting.training, what, report)
     lesson = looked.lesson(rows, matrix)
     course = Course(
-        lesson.module, lesson.loss, lambda: judge.score(lesson.vectors()), before.rounded(), plan_of(lessons), what,
-        started=lesson.started, tolerance=lessons.tolerance, fared=fared,
+        lesson.module, lesson.loss, lambda: judge.score(lesson.vectors()),
+        (before if turns is None else before.beside(turns.before)).rounded(), plan_of(lessons), what, started=lesson.started,
+        tolerance=lessons.tolerance, fared=fared, turns=turns,
     )  # fmt: skip
     standing = learn(course, device=place, folder=setting.training, report=report)
     better = bool(standing.best)
@@ -78,11 +79,6 @@ def teach(
         scores |= {"frozen_classes": course.first.classes, "taught_classes": end.classes}
     more: Json = {"left_out": list(fared.classes) if fared else [], "left_out_error": end.error, "blend": share}
     return setting.ended(items, lessons, course, standing, apart, scores, notes, kept=better, more=more)
-
-
-def shares_of(lessons: Lessons) -> list[float]:
-    """How much of the matrix it may begin with: all that is wished, two thirds or a third of it."""
-    return [round(lessons.blend * part, 6) for part in (1.0, 2 / 3, 1 / 3)]
 
 
 @dataclass(frozen=True)
@@ -119,17 +115,22 @@ class Setting:
         return taught
 
 
-def begun_with(
-    matrix: Floats, vectors: Floats, judge: HeldOut, before: Score, lessons: Lessons, shares: Sequence[float], begun: Fared | None
-) -> tuple[Floats, float]:
-    """The greatest of these shares of a matrix that harms neither held-out items, by vectors (n, channels) about their mean, nor classes
-    that did not teach, by how they fared with each; where each harms, the least."""
+def share_of(
+    matrix: Floats, vectors: Floats, judge: HeldOut, lessons: Lessons, classes: LeftOut | None = None, single: LeftOut | None = None
+) -> float:
+    """How much of a matrix it begins with: all that is wished, or two thirds or a third of it where more harms held-out items, by vectors
+    (n, channels) about their mean, items that were left out in turn, or classes that were; where each harms, the least."""
+    shares = [round(lessons.blend * part, 6) for part in (1.0, 2 / 3, 1 / 3)]
+    fared, turns = (None if out is None else out.begun(shares) for out in (classes, single))
+    before = judge.score(vectors)
+    before = before if turns is None else before.beside(turns.before)
     for number, share in enumerate(shares):
-        made = blended(matrix, share)
-        lost = 0.0 if begun is None else begun.untaught - begun.at(number)[0]
-        if judge.score(vectors @ made.T).items >= before.items and lost <= lessons.tolerance:
-            return made, share
-    return blended(matrix, shares[-1]), shares[-1]
+        score = judge.score(vectors @ blended(matrix, share).T)
+        score = score if turns is None else score.beside(turns.state(number))
+        lost = 0.0 if fared is None else fared.untaught - fared.at(number)[0]
+        if score.items >= before.items and lost <= lessons.tolerance:
+            return share
+    return shares[-1]
 
 
 def opened(name: str, device: str) -> Backbone:
