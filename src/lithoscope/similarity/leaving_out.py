@@ -127,7 +127,19 @@ class Fared:
     def at(self, step: int) -> tuple[float, float]:
         """The mean precision after so many steps, and the standard error of its difference from before, paired by item."""
         values = self.state(step)
-        return float(values.mean()), float((values - self.before).std() / np.sqrt(max(1, len(values))))
+        return float(values.mean()), _error(values - self.before)
+
+    def change(self, step: int, *, started: bool) -> tuple[float, float, float]:
+        """What the mean was to stay at after so many steps, how it differs from that, and the standard error of the difference, paired by
+        item: as it was untaught or, where teaching `started` with more, as it was then."""
+        begun = self.state(0)
+        there = begun if started and step and begun.mean() > self.before.mean() else self.before
+        apart = self.state(step) - there
+        return float(there.mean()), float(apart.mean()), _error(apart)
+
+
+def _error(values: Floats) -> float:
+    return float(values.std() / np.sqrt(max(1, len(values))))
 
 
 def pooled(relation: Relation, asked: Sequence[Rows], steps: Sequence[int], told: Sequence[Floats]) -> Fared:

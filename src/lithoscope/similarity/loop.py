@@ -32,9 +32,9 @@ class Step(Protocol):
 @dataclass(frozen=True)
 class Course:
     """What is done: `module` learns by `loss`, and `judge` scores it in evaluation mode; `before` is what it scored untaught. `fared` is
-    how classes did that were left out of the same teaching: no state is kept after so many steps that they fared worse by more than
-    `tolerance` than untaught, or, if it is more, than as it began. `turns` is how items did that teach, each left out once: they count
-    with those that are held out, in `before`, too.
+    how classes did that were left out of the same teaching: no state is kept after so many steps that they may have fared worse by more
+    than `tolerance` than untaught, or, if it is more, than as it began. `turns` is how items did that teach, each left out once: they
+    count with those that are held out, in `before`, too.
 
     `about` says what is taught; `classes` and `what` are told when another such training lies in the folder. `started`: it begins
     otherwise than untaught, and is judged before the first step, too.
@@ -66,15 +66,13 @@ class Course:
         classes, error = self.fared.at(step)
         return score._replace(classes=classes, error=error).rounded()
 
-    def floor(self, step: int) -> float:
-        """What left-out classes are to reach after so many steps, within the tolerance."""
+    def harmful(self, step: int) -> bool:
+        """Whether left-out classes fare worse after so many steps than may be. Where steps were taken they are to be told apart from
+        harmful ones: a standard error is added, since in the end steps do harm."""
         if self.fared is None:
-            return 0.0
-        return max(self.fared.untaught, self.fared.at(0)[0] if self.started and step else 0.0)
-
-    def harmful(self, score: Score, step: int) -> bool:
-        """Whether left-out classes fare worse after so many steps than may be."""
-        return score.classes is not None and score.classes < self.floor(step) - self.tolerance
+            return False
+        _, change, error = self.fared.change(step, started=self.started)
+        return change - (error if step else 0) < -self.tolerance
 
 
 def learn(course: Course, *, device: torch.device, folder: Path | None = None, report: Report = silent) -> Standing:
@@ -147,7 +145,7 @@ def _judge(course: Course, standing: Standing) -> None:
     score, highest = course.scored(course.judge(), standing.step), max([course.before.items, *standing.curves.get("held_out", [])])
     standing.note(held_out=score.items, judged_at=standing.step, **({} if score.classes is None else {CLASSES: score.classes}))
     kept, *each = standing.best_score
-    harmful = course.harmful(score, standing.step)
+    harmful = course.harmful(standing.step)
     if score.items > kept + (spread(score.each, each) if standing.best else 0) and not harmful:
         standing.best = {k: v.detach().clone() for k, v in course.module.state_dict().items()}
         standing.best_score, standing.best_step = [score.items, *score.each], standing.step

@@ -26,12 +26,12 @@ def verdict(course: Course, standing: "Standing") -> tuple[str, ...]:
     stays = f"that of step {standing.best_step} is kept" if standing.best else "the frozen network is kept"
     harm = _passed_over(course, standing, end)
     first, said = course.first, []
-    if harm is not None and harm[0].classes is not None:
-        worse, step = harm
+    if harm is not None and course.fared is not None:
+        items, step = harm
+        there, change, error = course.fared.change(step, started=course.started)
         said += [
-            f"after step {step} classes that did not teach found their like at {worse.classes:.3f} ± {worse.error:.3f}, where "
-            f"{course.floor(step):.3f} was to be kept within {course.tolerance:g}; held-out items stood at {worse.items:.3f}, before "
-            f"{first.items:.3f}: {stays}"
+            f"after step {step} classes that did not teach may find their like worse ({change:+.3f} ± {error:.3f} from {there:.3f}) than "
+            f"the {course.tolerance:g} let pass; held-out items stood at {items:.3f}, before {first.items:.3f}: {stays}"
         ]
     elif not standing.best:
         said += [f"what is held out found its like no better than before ({first.items:.3f}): the frozen network is kept"]
@@ -52,10 +52,9 @@ def _of_others(course: Course, end: Score, taught: bool) -> tuple[str, ...]:
     )
 
 
-def _passed_over(course: Course, standing: "Standing", end: Score) -> tuple[Score, int] | None:
-    """The state that was best for held-out items, where it was not kept for what it may do to classes, and its step."""
+def _passed_over(course: Course, standing: "Standing", end: Score) -> tuple[float, int] | None:
+    """The state that was best for held-out items, where it was not kept for what it may do to classes: its score and step."""
     judged = zip(standing.curves["held_out"], standing.curves["judged_at"], strict=True)
-    states = [(course.scored(Score(items), int(step)), int(step)) for items, step in judged]
-    harmful = [state for state in states if course.harmful(*state)]
-    best = max(harmful, key=lambda state: state[0].items, default=None)
-    return best if best is not None and best[0].items > end.items else None
+    harmful = [(items, int(step)) for items, step in judged if course.harmful(int(step))]
+    best = max(harmful, key=lambda state: state[0], default=None)
+    return best if best is not None and best[0] > end.items else None
