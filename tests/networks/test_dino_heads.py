@@ -134,7 +134,7 @@ def test_answers_on_planes_are_those_that_crops_were_taught_on():
 
 
 @pytest.mark.parametrize(
-    "given", [{"head": "trees"}, {"head": "knn"}, {"head": "cnn", "rate": 2e-3}, {"head": "linear", "preset": "published"}]
+    "given", [{"head": "trees"}, {"head": "knn"}, {"head": "cnn", "rate": 2e-3, "steps": 40}, {"head": "linear", "preset": "published"}]
 )
 def test_every_head_learns_what_noise_hides(given):
     method = fitted(reduced=12, **given)
@@ -146,7 +146,7 @@ def test_lora_is_kept_as_an_adapter_and_comes_back_the_same(tmp_path):
     story = method.learnt()
     assert story["tuning"] == "lora"
     assert story["adapter_bytes"] < 100_000
-    assert method.remarks() == ["no strokes were held out, so LoRA was not compared with the frozen backbone"]
+    assert method.remarks()[-1] == "no strokes were held out, so LoRA was not compared with the frozen backbone"
     again = load(save(method, tmp_path / "model"))
     whole = Block.of(noisy(1), (0, 255))
     np.testing.assert_allclose(again.scores(whole), method.scores(whole), atol=1e-6)

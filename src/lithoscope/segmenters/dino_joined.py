@@ -86,7 +86,7 @@ def better(frozen: "Dino", tuned: "Dino", samples: Samples, report: Report) -> "
     scores = [_score(method, samples, report) for method in (frozen, tuned)]
     learnt = tuned.learnt_
     if not scores[0]:
-        tuned.learnt_ = replace(learnt, head=None, remarks=(NOT_COMPARED,))
+        tuned.learnt_ = replace(learnt, head=None, remarks=tuple(dict.fromkeys((*learnt.remarks, NOT_COMPARED))))
         return tuned
     story = learnt.story | {"held_out_joined_frozen": scores[0], "held_out_joined_lora": scores[1]}
     if improved(scores[1], scores[0]):
@@ -94,7 +94,7 @@ def better(frozen: "Dino", tuned: "Dino", samples: Samples, report: Report) -> "
         return tuned
     story |= {"tuning": "frozen", "fell_back": not_better(scores[1][0], scores[0][0])}
     story = {key: value for key, value in story.items() if not key.startswith("adapter_")}
-    frozen.learnt_ = replace(learnt, head=None, story=story, adapter=None, remarks=(story["fell_back"],))
+    frozen.learnt_ = replace(learnt, head=None, story=story, adapter=None, remarks=(*learnt.remarks, story["fell_back"]))
     return frozen
 
 

@@ -23,14 +23,13 @@ from lithoscope.segmenters.base import Samples
 from lithoscope.segmenters.dino_readout import fit_head
 from lithoscope.segmenters.hints import hinted
 from lithoscope.segmenters.network_parts import Taught, judge, taught
-from lithoscope.training.augment import Augmentation
 from lithoscope.training.crops import Crops
 from lithoscope.training.devices import guarded
 from lithoscope.training.loop import Lesson, Plan, train
 from lithoscope.training.lora import LoraSettings, adapted, adapter_of, check_four_bit, taught_parameters
 from lithoscope.training.losses import class_weights
 from lithoscope.training.progress import Standing, curves
-from lithoscope.training.token_heads import Head, LinearHead, head_of
+from lithoscope.training.token_heads import CnnHead, Head, LinearHead, head_of
 from lithoscope.training.token_network import TokenNetwork, plane_scores
 
 Floats = npt.NDArray[np.float32]
@@ -48,7 +47,8 @@ class How:
     """All that teaching needs beside the strokes. `side` is the crops' edge in tokens; `lora` is None where the backbone stays.
 
     With `hints` a forest says what it is sure of around the strokes, `flat` within planes alone. A linear head is taught `on` after
-    it was fitted. `decides` is whether the strokes held choose here between LoRA and the frozen backbone.
+    it was fitted. `toning` is how strongly grey values vary, None as what teaches bears. `decides` is whether the strokes held choose
+    here between LoRA and the frozen backbone.
     """
 
     backbone: Backbone
@@ -63,6 +63,7 @@ class How:
     hints: bool = False
     flat: bool = False
     on: bool = False
+    toning: float | None = None
     decides: bool = True
 
     @property
@@ -102,6 +103,9 @@ def learn(samples: Samples, how: How, report: Report, found: Taught | None = Non
         "tuning": "frozen", "parameters": taught_parameters(head), "steps": frozen.step, **_curves(frozen, how.plan, "curves"),
         "voxels": {c.name: int(n) for c, n in zip(found.table, found.counts, strict=True)},
     }  # fmt: skip
+    remarks: tuple[str, ...] = ()
+    if isinstance(head, CnnHead) or how.on or how.lora is not None:
+        story["toning"], remarks = found.tones.strength, found.tones.remarks
     if found.hints:
         story["hints"] = found.hints
     if found.given_back:
@@ -109,7 +113,7 @@ def learn(samples: Samples, how: How, report: Report, found: Taught | None = Non
     if frozen.best_score:
         story["held_out_iou_frozen"] = frozen.best_score[0]
     if how.lora is None:
-        return Learnt(_fresh(head, how, classes), found.table, None, story)
+        return Learnt(_fresh(head, how, classes), found.table, None, story, remarks)
     before = {name: value.detach().clone() for name, value in head.state_dict().items()}
     network_tuned = adapted(how.backbone.network, how.lora, device=how.device, seed=how.plan.seed)
     network = TokenNetwork(network_tuned, head, how.grid.patch, how.grid.scale)
@@ -121,8 +125,8 @@ def learn(samples: Samples, how: How, report: Report, found: Taught | None = Non
     if how.decides and frozen.best_score and not improved(standing.best_score, frozen.best_score):
         head.load_state_dict(before)
         story["fell_back"] = not_better(standing.best_score[0], frozen.best_score[0])
-        return Learnt(_fresh(head, how, classes), found.table, None, story, (story["fell_back"],))
-    remarks = () if frozen.best_score else (NOT_COMPARED,)
+        return Learnt(_fresh(head, how, classes), found.table, None, story, (*remarks, story["fell_back"]))
+    remarks = remarks if frozen.best_score else (*remarks, NOT_COMPARED)
     adapter = adapter_of(network_tuned)
     kept = {
         "tuning": "lora",
@@ -138,24 +142,26 @@ def finish(learnt: Learnt, samples: Samples, how: How, report: Report) -> Learnt
     if found.table != learnt.table or head is None:
         return learnt
     beneath = tuned_network(how.backbone, learnt.adapter, how.lora or LoraSettings()).to(how.device)
-    network, steps = TokenNetwork(beneath.requires_grad_(False), head.to(how.device), how.grid.patch, how.grid.scale), {}
+    network = TokenNetwork(beneath.requires_grad_(False), head.to(how.device), how.grid.patch, how.grid.scale)
+    steps: dict[str, Any] = {}
     if isinstance(head, LinearHead):
         with guarded(how.device):
             fit_head(head, found, replace(how, backbone=replace(how.backbone, network=cast(Any, beneath))), report)
     else:
         plan = how.plan.finishing()
         steps = {"steps_with_all": _taught(network, found, replace(how, plan=plan), "all", report).step}
+        steps["toning_with_all"] = found.tones.strength
     voxels = {c.name: int(n) for c, n in zip(found.table, found.counts, strict=True)}
     return replace(learnt, head=_fresh(head, how, len(found.table)), story={**learnt.story, "voxels": voxels, **steps})
 
 
 def found_in(samples: Samples, how: How, report: Report) -> Taught:
-    """The labelled blocks, with what a forest says of them if it is asked."""
+    """The labelled blocks, with what a forest says of them if it is asked, and how strongly they may be toned."""
     found = taught(samples, report)
-    if not how.hints:
-        return found
-    axis = how.axes[0] if len(how.axes) == 1 else None
-    return hinted(found, axis=axis, flat=how.flat, seed=how.plan.seed, near=NEAR, report=report)
+    if how.hints:
+        axis = how.axes[0] if len(how.axes) == 1 else None
+        found = hinted(found, axis=axis, flat=how.flat, seed=how.plan.seed, near=NEAR, report=report)
+    return found.toned(how.toning)
 
 
 def improved(tuned: Sequence[float], frozen: Sequence[float]) -> bool:
@@ -205,12 +211,13 @@ def _judge(found: Taught, how: How) -> Callable[[nn.Module], list[float]] | None
 
 
 def _taught(network: TokenNetwork, found: Taught, how: How, stage: str, report: Report) -> Standing:
-    crops = Crops(found.pieces, len(found.table), how.voxels, 1, how.axes, augmentation=Augmentation(), seed=how.plan.seed)
+    tones = found.tones.augmentation
+    crops = Crops(found.pieces, len(found.table), how.voxels, 1, how.axes, augmentation=tones, seed=how.plan.seed)
     # Overlap says something of masks alone, not of what a forest guessed.
     plan = replace(how.plan, dice=0.0) if found.hints else how.plan
     lesson = Lesson(
         lambda step: crops.batch(step, plan.batch), class_weights(torch.from_numpy(crops.counts.sum(0))),
-        _judge(found, how), Augmentation(), f"{found.digest()} {stage}",
+        _judge(found, how), tones, f"{found.digest()} {stage}",
     )  # fmt: skip
     folder = None if how.folder is None else how.folder / stage
     return train(network, lesson, plan, device=how.device, folder=folder, report=report)

@@ -15,6 +15,7 @@ from lithoscope.features.token_grid import Grid, Windows
 from lithoscope.features.tokens import AXES, Tokens
 from lithoscope.parameters import parameter
 from lithoscope.segmenters.base import Segmenter, lacking
+from lithoscope.segmenters.tones import toning_setting
 from lithoscope.volume.box import Triple
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class DinoSettings(Segmenter):
     )
     batch: int | None = parameter(None, "Crops a step; divided by itself when the memory does not hold them.", minimum=1, level="advanced")
     rate: float | None = parameter(None, "The highest learning rate.", minimum=1e-7, maximum=1.0, level="advanced")
+    toning: float | None = toning_setting()
     rank: int = parameter(32, "The rank of LoRA's matrices.", minimum=1, maximum=512, step=1, level="advanced", shown_if=("tuning", "lora"))
     alpha: float = parameter(
         32.0, "By how much LoRA's matrices count.", minimum=0.1, maximum=1024, level="advanced", shown_if=("tuning", "lora")
@@ -256,7 +258,7 @@ class DinoSettings(Segmenter):
         kind: Literal["linear", "cnn"] = "cnn" if self.head == "cnn" else "linear"
         return How(
             self._backbone, kind, self._grid, AXES[self._plane], self._windows.side, plan, device, lora, self.folder,
-            hints=self._unlabelled == "forest", flat=self.dimensions == 2, on=long, decides=not self.joined,
+            hints=self._unlabelled == "forest", flat=self.dimensions == 2, on=long, toning=self.toning, decides=not self.joined,
         )  # fmt: skip
 
 

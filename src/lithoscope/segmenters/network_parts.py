@@ -1,7 +1,7 @@
 """What the taught networks share beside their shape: labelled blocks as pieces to learn from, and the judge of held-out strokes."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ from lithoscope.classes import Class, ClassTable
 from lithoscope.errors import InputError
 from lithoscope.job import Progress, Report
 from lithoscope.segmenters.base import Sample, Samples
+from lithoscope.segmenters.tones import Tones
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,11 +24,15 @@ Ask = Callable[["nn.Module", npt.NDArray[np.float32], tuple[slice, slice, slice]
 
 @dataclass(frozen=True, eq=False)
 class Taught:
-    """Pieces whose labels are 1…n of `table`; `given_back` names classes that had no stroke left but the held ones."""
+    """Pieces whose labels are 1…n of `table`; `given_back` names classes that had no stroke left but the held ones.
+
+    `tones` is how strongly crops of them are toned.
+    """
 
     pieces: tuple["Piece", ...]
     table: ClassTable
     given_back: tuple[str, ...]
+    tones: Tones = field(default_factory=Tones)
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
@@ -46,8 +51,17 @@ class Taught:
         """How many voxels are held for the score."""
         return sum(int((p.labels * p.held > 0).sum()) for p in self.pieces)
 
+    def toned(self, given: float | None) -> "Taught":
+        """The same, toned as strongly as was `given`, else as the grey values of what teaches the classes bear."""
+        if given is not None:
+            return replace(self, tones=Tones(given))
+        from lithoscope.training.toning import bearable, grey_values
+
+        strength, near = bearable(grey_values(self.pieces, len(self.table)))
+        return replace(self, tones=Tones(strength, tuple(self.table[k].name for k in near)))
+
     def digest(self) -> str:
-        """A hash of all that is learnt from."""
+        """A hash of all that is learnt from, and of how it is toned unless that is as usual."""
         import xxhash
 
         found = xxhash.xxh3_128()
@@ -55,6 +69,8 @@ class Taught:
             found.update(repr((piece.image.shape, piece.window)).encode())
             for array in (piece.image, piece.labels, piece.held, *(() if piece.hints is None else (piece.hints,))):
                 found.update(np.ascontiguousarray(array).view(np.uint8).data)
+        if self.tones.strength != 1:
+            found.update(f"toning {self.tones.strength:g}".encode())
         return found.hexdigest()
 
 

@@ -20,6 +20,7 @@ from lithoscope.job import Report, silent
 from lithoscope.parameters import parameter
 from lithoscope.segmenters.base import Block, Labels, Samples, Scores, Segmenter, register
 from lithoscope.segmenters.best import best
+from lithoscope.segmenters.tones import toning_setting
 from lithoscope.segmenters.unet_sizes import PLANES, SPACE, Size
 from lithoscope.volume.box import Triple
 
@@ -82,6 +83,7 @@ class UNet(Segmenter):
     batch: int | None = parameter(None, "Crops a step; divided by itself when the memory does not hold them.", minimum=1, level="advanced")
     rate: float | None = parameter(None, "The highest learning rate.", minimum=1e-7, maximum=1.0, level="advanced")
     patience: int = parameter(8, "Ends after so many judgements without a better one; 0 never does.", minimum=0, step=1, level="advanced")
+    toning: float | None = toning_setting()
     save_memory: bool = parameter(False, "Keeps less for the way back and works it out again: half the memory, slower.", level="advanced")
     seed: int = parameter(0, "The same seed gives the same network.", minimum=0, step=1, level="advanced")
 
@@ -101,6 +103,9 @@ class UNet(Segmenter):
                 ("nothing", "a tiny network") if self.preset == "tiny" else ("forest", "strokes alone say little of borders")
             )
         return found
+
+    def remarks(self) -> list[str]:
+        return list(self.about_.get("remarks", ()))
 
     def halo(self) -> Triple:
         config = self._config(2)
@@ -148,6 +153,7 @@ class UNet(Segmenter):
         self.about_ = {
             "config": list(config.row()),
             "learnt": story(standing, found, plan, self.preset or self.left_open()["preset"][0], size),
+            "remarks": list(found.tones.remarks),
         }
         return self
 
@@ -167,11 +173,12 @@ class UNet(Segmenter):
         lesson = replace(self._lesson(found, config, plan, device), judge=None)
         standing = train(done.network_, lesson, plan, device=device, folder=folder, report=report)
         voxels = {c.name: int(n) for c, n in zip(found.table, found.counts, strict=True)}
-        done.about_ = {**self.about_, "learnt": {**learnt, "voxels": voxels, "steps_with_all": standing.step}}
+        told = {**learnt, "voxels": voxels, "steps_with_all": standing.step, "toning_with_all": found.tones.strength}
+        done.about_ = {**self.about_, "learnt": told, "remarks": list(found.tones.remarks)}
         return done
 
     def _taught(self, samples: Samples, report: Report) -> "Taught":
-        """The labelled blocks, with what a forest says of them if it is asked."""
+        """The labelled blocks, with what a forest says of them if it is asked, and how strongly they may be toned."""
         from lithoscope.segmenters.network_parts import taught
 
         found = taught(samples, report)
@@ -180,27 +187,26 @@ class UNet(Segmenter):
 
             axis = self._across[0] if not self._in_space and len(self._across) == 1 else None
             found = hinted(found, axis=axis, flat=self._hints_in_plane, seed=self.seed, report=report)
-        return found
+        return found.toned(self.toning)
 
     def _lesson(self, found: "Taught", config: "UNetConfig", plan: "Plan", device: "torch.device") -> "Lesson":
         import torch
 
         from lithoscope.segmenters.network_parts import judge
-        from lithoscope.training.augment import Augmentation
         from lithoscope.training.crops import Crops
         from lithoscope.training.loop import Lesson
         from lithoscope.training.losses import class_weights
 
         side = -(-(self.side or self._size.side) // config.stride) * config.stride
-        augmentation = Augmentation()
-        crops = Crops(found.pieces, len(found.table), side, config.channels, self._across, self._in_space, augmentation, self.seed)
+        how = found.tones.augmentation
+        crops = Crops(found.pieces, len(found.table), side, config.channels, self._across, self._in_space, how, self.seed)
 
         def ask(network: "nn.Module", image: npt.NDArray[np.float32], core: tuple[slice, slice, slice]) -> npt.NDArray[np.float32]:
             return self._scored(self._tiler(network, config, device), image, core, (0, 0, 0), len(found.table))
 
         return Lesson(
             lambda step: crops.batch(step, plan.batch), class_weights(torch.from_numpy(crops.counts.sum(0))),
-            judge(found.pieces, len(found.table), ask) if found.held else None, augmentation, found.digest(),
+            judge(found.pieces, len(found.table), ask) if found.held else None, how, found.digest(),
         )  # fmt: skip
 
     def scores(self, block: Block) -> Scores:

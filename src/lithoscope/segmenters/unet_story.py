@@ -15,6 +15,7 @@ def story(standing: "Standing", found: "Taught", plan: "Plan", preset: str, para
     told: dict[str, Any] = {
         "preset": preset, "parameters": parameters, "steps": standing.step,
         "voxels": {c.name: int(n) for c, n in zip(found.table, found.counts, strict=True)}, "curves": curves(standing, plan.every),
+        "toning": found.tones.strength,
     }  # fmt: skip
     if standing.best_score:
         told |= {"best_step": standing.best_step, "chosen_by": "the strokes that are held out for the score"}

@@ -1,11 +1,11 @@
 """What may differ between two looks at the same place of a scan, for crops in planes (n, c, y, x) and in space (n, c, z, y, x).
 
-Brightness, contrast and gamma are the same for all channels of a crop, and there is no hue. They move by a third: with few
-strokes a network that leans on exact grey values does worse on other slices of the same scan. Turning and bending resample the
-image, which smooths its noise, so most crops are flipped and turned by right angles alone.
+Brightness, contrast and gamma are the same for all channels of a crop, and there is no hue. They move by a third, so that a network
+does not lean on exact grey values, which other scans do not share; less where what is painted differs in little else (`toning`).
+Turning and bending resample the image, which smooths its noise, so most crops are flipped and turned by right angles alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,6 +29,10 @@ class Augmentation:
     warp_chance: float = 0.3
     zoom: float = 0.2
     bend: float = 3.0
+
+    def toned_by(self, strength: float) -> "Augmentation":
+        """The same with contrast, shift and gamma multiplied."""
+        return replace(self, contrast=self.contrast * strength, shift=self.shift * strength, gamma=self.gamma * strength)
 
 
 def spread(images: Tensor, low: float, high: float, generator: torch.Generator) -> Tensor:
