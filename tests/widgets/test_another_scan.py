@@ -76,9 +76,9 @@ def test_a_filters_preview_ends_with_its_scan(opened, other, qtbot):
     qtbot.addWidget(panel)
     panel.method.setCurrentIndex(panel.method.findData("median"))
     panel.live.setChecked(True)
-    assert opened.images.previewing
+    assert panel in opened.previewing
     turn_to(opened, other, qtbot)
-    assert panel.live.isChecked() == opened.images.previewing
+    assert panel.live.isChecked() == (panel in opened.previewing)
 
 
 def test_a_result_that_cannot_be_read_leaves_none_on_show(opened, scan_path, monkeypatch):

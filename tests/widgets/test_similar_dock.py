@@ -1,13 +1,16 @@
 """The Similar dock, driven as a person would: asked by box, stroke and spot; hits gone to, taken as examples and as labels."""
 
 import csv
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from library_data import SMALL, small_scan
+from napari.layers import Image, Labels
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QLineEdit
 
+from lithoscope._napari.filter_panel import FilterPanel
 from lithoscope._napari.segment_dock import SegmentDock
 from lithoscope._napari.similar_dock import SimilarDock
 from lithoscope._napari.similar_finder import question_box
@@ -265,3 +268,84 @@ def test_adding_the_scan_runs_in_the_worker_and_reads_the_library_again(dock, op
     assert command == "library_add"
     assert arguments == {"library": str(tmp_path / "new.library"), "scans": [str(opened.scan.path)], "metadata": None}
     assert then == dock.library._on_added
+
+
+@pytest.fixture
+def proposed(asked, session, qtbot):
+    """The dock with a place on offer."""
+    session.change_classes(ClassTable.numbered(2))
+    session.painting.choose(1)
+    final(asked, qtbot, lambda: asked.ask_box(0, 8, [(8.0, 23.0), (8.0, 23.0)]))
+    mine = next(i for i in range(asked.hits.count()) if asked.hits.item(i).data(256).name == "stripes")
+    asked.hits.item(mine).setSelected(True)
+    with qtbot.waitSignal(asked.finder.proposed, timeout=60_000):
+        asked.propose_button.click()
+    return asked
+
+
+def test_a_filter_that_was_previewed_has_the_plane_again_after_a_proposal_and_no_method_has(asked, session, qtbot, request):
+    panel, segment = FilterPanel(session), SegmentDock(session.viewer)
+    for part in (panel, segment):
+        qtbot.addWidget(part)
+    panel.method.setCurrentIndex(panel.method.findData("median"))
+    with qtbot.waitSignal(panel._work.done, timeout=60_000):
+        panel.live.setChecked(True)
+    proposals = request.getfixturevalue("proposed").proposals
+    assert isinstance(session.layer("preview"), Labels)
+    with qtbot.waitSignal(panel._work.done, timeout=60_000):
+        proposals.close_button.click()
+    assert isinstance(session.layer("preview"), Image), "the filter shows its plane"
+    with qtbot.waitSignal(segment.methods._work.done, timeout=60_000):
+        segment.methods.update_preview()
+    assert isinstance(session.layer("preview"), Image)
+    with qtbot.waitSignal(segment.methods._work.done, timeout=60_000):
+        panel.live.setChecked(False)
+    qtbot.waitUntil(lambda: isinstance(session.layer("preview"), Labels), timeout=60_000)
+    segment.put_away()
+
+
+def test_what_is_not_seen_cannot_be_accepted(proposed, session, qtbot):
+    panel, filters = proposed.proposals, FilterPanel(session)
+    qtbot.addWidget(filters)
+    panel.threshold.setValue(0)
+    assert panel.accept_button.isEnabled()
+    with qtbot.waitSignal(filters._work.done, timeout=60_000):
+        filters.live.setChecked(True)
+    assert not panel.accept_button.isEnabled()
+    assert "another preview" in panel._line.text()
+    panel.threshold.setValue(1)
+    assert panel.accept_button.isEnabled(), "what is moved last is shown"
+    assert isinstance(session.layer("preview"), Labels)
+
+
+def test_in_3d_nothing_is_proposed_and_a_proposal_waits_for_a_plane(proposed, session):
+    panel, dims = proposed.proposals, session.viewer.dims
+    panel.threshold.setValue(0)
+    dims.ndisplay = 3
+    assert "2D" in panel._line.text()
+    assert not panel.accept_button.isEnabled()
+    assert not session.layer("preview").visible
+    dims.ndisplay = 2
+    assert panel.accept_button.isEnabled()
+    assert session.layer("preview").visible
+    panel.close_button.click()
+    dims.ndisplay = 3
+    proposed.propose_button.click()
+    assert proposed._line.text() == "look at one plane (2D) to see what is proposed"
+    assert not proposed.finder.busy
+    assert not session.previewing
+
+
+@pytest.mark.parametrize("wrong", ["gone", "failing"])
+def test_a_place_that_cannot_be_proposed_gives_the_plane_back(proposed, session, qtbot, wrong):
+    proposed.proposals.close_button.click()
+    if wrong == "gone":
+        proposed.finder.memory = None
+        proposed.propose_button.click()
+    else:
+        proposed._answer = replace(proposed._answer, query={1.0: {"z_mean": np.ones(3, np.float32)}})  # of another width
+        with qtbot.waitSignal(proposed.finder.failed, timeout=60_000):
+            proposed.propose_button.click()
+        assert "ValueError" in proposed._line.text()
+    assert not session.previewing
+    assert not proposed.proposals.isVisibleTo(proposed)

@@ -46,7 +46,7 @@ class CleaningPreview(QObject):
     def ask(self, steps: Sequence[Step]) -> None:
         """Show the plane in view after these steps, now and whenever the slider moves."""
         self._steps, self._on = tuple(steps), True
-        self._session.images.previewing = True  # so that no method shows the plane meanwhile
+        self._session.previewing.begin(self)  # so that no method shows the plane meanwhile
         self._soon.start()
 
     def renew(self) -> None:
@@ -60,8 +60,9 @@ class CleaningPreview(QObject):
         if not self._on:
             return
         self._on = False
-        self._session.images.previewing = False
-        self._session.hide_preview()
+        if self._session.previewing.has(self):
+            self._session.hide_preview()
+        self._session.previewing.end(self)
         self._session.stack.bring_back("result")
 
     def _again(self, *_: object) -> None:
@@ -71,7 +72,7 @@ class CleaningPreview(QObject):
     def _clean(self) -> None:
         session = self._session
         scan, plane, name = session.scan, session.plane(), session.shown
-        if not self._on or scan is None or plane is None or not name:
+        if not self._on or not session.previewing.has(self) or scan is None or plane is None or not name:
             return
         steps, live = self._steps, session.painting.corrected if session.correcting else None
         wish = self._wish = object()
@@ -97,7 +98,7 @@ class CleaningPreview(QObject):
     def _show(self, found: "tuple[Plane, str, Previewed]") -> None:
         plane, name, made = found
         session = self._session
-        if not self._on or plane != session.plane() or name != session.shown:
+        if not self._on or not session.previewing.has(self) or plane != session.plane() or name != session.shown:
             return
         session.show_preview(made.labels, made.classes, made.origin, factor=made.factor)
         if not session.correcting:  # what is painted on stays in sight
@@ -108,6 +109,7 @@ class CleaningPreview(QObject):
     def _on_failed(self, error: BaseException) -> None:
         if isinstance(error, Cancelled):
             return
-        self._session.hide_preview()
+        if self._session.previewing.has(self):
+            self._session.hide_preview()
         self._session.stack.bring_back("result")
         self._tell(sentence(error), True)

@@ -98,7 +98,7 @@ class FilterPanel(QWidget):
         for name in self._session.images.names():
             self.image.addItem(name, name)
         self.image.setCurrentIndex(max(self.image.findData(chosen), 0))
-        if self._session.scan is None or not self._session.images.previewing:  # another scan ends the preview
+        if self._session.scan is None or self not in self._session.previewing:  # another scan ends the preview
             self.live.setChecked(False)
         self._propose()
         self._on_plane()
@@ -120,11 +120,11 @@ class FilterPanel(QWidget):
         self._summary.setText(kind.summary)
         self.form.show_parameters(parameters(kind), self._values.get(self._name))
         self._propose()
-        self._on_plane()
+        self._begin()
 
     def _on_change(self) -> None:
         self._check()
-        self._on_plane()
+        self._begin()
 
     def _propose(self) -> None:
         name, n = self._name, 2
@@ -148,9 +148,20 @@ class FilterPanel(QWidget):
         mark_bad(self._note, bad)
 
     def _on_live(self, on: bool) -> None:
-        self._session.images.previewing, self._wish = on, None
-        self._session.hide_preview()
-        self._session.plane_changed.emit()
+        previewing, self._wish = self._session.previewing, None
+        if on:
+            self._session.hide_preview()
+            self._begin()
+            return
+        if previewing.has(self):
+            self._session.hide_preview()
+        previewing.end(self)
+
+    def _begin(self) -> None:
+        """Have the layer, if the plane is to be shown, and show it anew."""
+        if self.live.isChecked():
+            self._session.previewing.begin(self)
+            self._soon.start()
 
     def _on_plane(self) -> None:
         if self.live.isChecked():
@@ -158,7 +169,7 @@ class FilterPanel(QWidget):
 
     def _preview(self) -> None:
         scan, plane, image = self._session.scan, self._session.plane(), self._session.images.chosen
-        if scan is None or plane is None or not self.live.isChecked():
+        if scan is None or plane is None or not self._session.previewing.has(self):
             return
         try:
             chosen: Filter = configured(REGISTRY[self._name], self.form.values())
@@ -182,12 +193,13 @@ class FilterPanel(QWidget):
     def _on_previewed(self, found: "tuple[Scan, Plane, Any]") -> None:
         scan, plane, values = found
         image = self._session.layer("image")
-        if self.live.isChecked() and plane == self._session.plane() and scan is self._session.scan and image is not None:
+        if self._session.previewing.has(self) and plane == self._session.plane() and scan is self._session.scan and image is not None:
             self._session.preview.show_grey(scan, plane, values, image.contrast_limits)
             self._check()
 
     def _on_failed(self, error: BaseException) -> None:
         if isinstance(error, Cancelled):  # another plane is wanted by now
             return
-        self._session.hide_preview()
+        if self._session.previewing.has(self):
+            self._session.hide_preview()
         self._say(sentence(error), bad=True)

@@ -25,8 +25,6 @@ class Images(QObject):
         """The name of the filtered image; None for the scan itself."""
         self.histogram: Histogram | None = None
         """The grey values of the chosen image inside the field of view."""
-        self.previewing = False
-        """Whether a filter shows the plane in view, so that methods do not."""
         session.scan_changed.connect(self._on_scan)
 
     def names(self) -> list[str]:
@@ -57,6 +55,7 @@ class Images(QObject):
 
     def _on_scan(self) -> None:
         scan = self._session.scan
-        self.chosen, self.previewing = None, False
+        self.chosen = None
+        self._session.previewing.clear()
         self.histogram = None if scan is None else scan.histogram
         self.changed.emit()

@@ -224,8 +224,8 @@ class MethodPanel(QWidget):
             return
         name, kind = self.name, REGISTRY[self.name]
         shows = self.live.isChecked() and plane is not None and self._free()
-        if self._session.images.previewing:
-            pass  # the Scan dock's filter has the layer
+        if self._session.previewing:
+            pass  # who previews has the layer
         elif not shows or (kind.needs_labels and (not kind.live or self.taught.missing())):
             self._session.hide_preview()
         if kind.needs_labels:
@@ -238,8 +238,8 @@ class MethodPanel(QWidget):
             self._work.start(lambda: previewer.answer(name, values, plane), partial(self._on_answer, name, previewer))
 
     def _free(self) -> bool:
-        """Whether neither a result nor a filter's preview has the place of ours."""
-        return not self._session.shown and not self._session.images.previewing
+        """Whether neither a result nor somebody's preview has the place of ours."""
+        return not self._session.shown and not self._session.previewing
 
     def _on_painted(self) -> None:
         if REGISTRY[self.name].live:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from lithoscope.retrieval.proposals import Proposal
     from lithoscope.retrieval.search import Hit
 
+NO_PLANE = "look at one plane (2D) to see what is proposed"
+
 
 class ProposalPanel(QWidget):
     """The place on show, how much of it is proposed, and the buttons that accept it or go on."""
@@ -24,7 +26,6 @@ class ProposalPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._proposal: Proposal | None = None
-        self._offering = False
         self._line = text(muted=True)
         self._line.setAccessibleName("What is proposed")
         self.threshold = QSlider(Qt.Orientation.Horizontal)
@@ -42,17 +43,18 @@ class ProposalPanel(QWidget):
                 spacing=4,
             )
         )
-        self.threshold.valueChanged.connect(self._show)
+        self.threshold.valueChanged.connect(self._on_threshold)
         self.accept_button.clicked.connect(self.accept)
         self.skip_button.clicked.connect(self.next_wanted)
         self.close_button.clicked.connect(self.end)
         session.classes_changed.connect(self._show)
         session.painting.class_chosen.connect(self._on_class)
+        session.plane_changed.connect(self._show)
         self.hide()
 
     def begin(self, threshold: float) -> None:
         """Start with this threshold; meanwhile no method shows the plane in view."""
-        self._offering = self._session.images.previewing = True
+        self._session.previewing.begin(self)
         self.threshold.setValue(round(100 * threshold))
 
     def offer(self, hit: "Hit", proposal: "Proposal | None") -> None:
@@ -63,6 +65,7 @@ class ProposalPanel(QWidget):
             self._line.setText("the question was asked on another plane; ask again on this one")
             self.accept_button.setEnabled(False)
             return
+        self._session.previewing.begin(self)
         z, y, x = ((a + b) // 2 for a, b in zip(proposal.box.start, proposal.box.stop, strict=True))
         self._session.go_to((z, y, x))
         self._show()
@@ -71,10 +74,14 @@ class ProposalPanel(QWidget):
         """Propose no more."""
         self._proposal = None
         self.hide()
-        if self._offering:
-            self._offering = self._session.images.previewing = False
+        if self._session.previewing.has(self):
             self._session.hide_preview()
-            self._session.plane_changed.emit()  # methods go on
+        self._session.previewing.end(self)
+
+    def _on_threshold(self) -> None:
+        if self._proposal is not None:  # what the person moves is what is shown
+            self._session.previewing.begin(self)
+        self._show()
 
     def _on_class(self, _id: int = 0) -> None:
         self._show()
@@ -86,6 +93,13 @@ class ProposalPanel(QWidget):
         if session.correcting:  # its classes and its layer are the result's, what is proposed becomes strokes
             self._line.setText("end the correction first: what is accepted becomes strokes of the scan")
             self.accept_button.setEnabled(False)
+            return
+        if session.plane() is None or not session.previewing.has(self):  # in 3D all of the scan would be read as nothing
+            in_3d = session.plane() is None
+            self._line.setText(NO_PLANE if in_3d else "another preview is shown; move the slider to see what is proposed")
+            self.accept_button.setEnabled(False)
+            if in_3d and session.previewing.has(self):
+                session.hide_preview()
             return
         mask, chosen = proposal.mask(self.threshold.value() / 100), session.painting.chosen
         known = chosen in session.classes

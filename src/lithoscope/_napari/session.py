@@ -23,6 +23,7 @@ from lithoscope._napari.layer_stack import LayerStack
 from lithoscope._napari.painting import Painting
 from lithoscope._napari.preview import Plane
 from lithoscope._napari.preview_layer import PreviewLayer
+from lithoscope._napari.preview_owners import PreviewOwners
 from lithoscope._napari.result_on_show import ResultOnShow
 from lithoscope._napari.scan_opening import ScanOpening
 from lithoscope._napari.worker_client import Job, WorkerClient
@@ -78,6 +79,8 @@ class Session(QObject):
         self.finish_in_background = False
         self.stack = LayerStack(self._viewer, self._keys.bind)
         self.preview = PreviewLayer(self.stack)
+        self.previewing = PreviewOwners(self)
+        self.previewing.changed.connect(self.plane_changed)  # who has the layer shows what is his
         self.painting = Painting(self)
         self.images = Images(self)
         self.tools = CorrectingTools(self)

@@ -13,7 +13,7 @@ from lithoscope._napari.library_row import LibraryRow
 from lithoscope._napari.look import button, column, main_button, mark_bad, row, rule, text
 from lithoscope._napari.marks_row import MarksRow
 from lithoscope._napari.pages import Pages
-from lithoscope._napari.proposal_panel import ProposalPanel
+from lithoscope._napari.proposal_panel import NO_PLANE, ProposalPanel
 from lithoscope._napari.query_marks import QueryMarks
 from lithoscope._napari.similar_finder import Answer, Finder, Question, library_place, question_box
 from lithoscope._napari.teach_page import TeachPage
@@ -172,6 +172,7 @@ class SimilarDock(Dock):
         mark_bad(self._line, bad)
 
     def _on_failed(self, words: str) -> None:
+        self.proposals.end()
         if self.finder.memory is None:
             self.library.tell(words, bad=True)
         else:
@@ -347,14 +348,16 @@ class SimilarDock(Dock):
         scan = self.session.scan
         if self._answer is None or scan is None:
             return
+        if self.session.plane() is None:
+            self._tell(NO_PLANE, bad=True)
+            return
         self._to_propose = [hit for hit in self.hits.chosen() if hit.scan == scan.uuid]
         self.proposals.begin(self._answer.threshold)
         self._next_proposal()
 
     def _next_proposal(self) -> None:
-        if self._to_propose and self._answer is not None:
-            self.finder.propose(self._to_propose.pop(0), self._answer)
-        else:
+        answer = self._answer
+        if answer is None or not self._to_propose or not self.finder.propose(self._to_propose.pop(0), answer):
             self.proposals.end()
 
     def _on_proposed(self, hit: "Hit", proposal: "Proposal | None") -> None:

@@ -152,11 +152,11 @@ class Finder(QObject):
             self._embedder = embedder_for(memory.library, None, "cpu")
         return self._embedder
 
-    def propose(self, hit: "Hit", answer: Answer) -> None:
-        """Find out which voxels of a place match; only in the open scan."""
+    def propose(self, hit: "Hit", answer: Answer) -> bool:
+        """Find out which voxels of a place match, only in the open scan; whether there is a library and a scan to look in."""
         memory, source = self.memory, self._source()
         if memory is None or source is None:
-            return
+            return False
         axis = "zyx".index((answer.question.planes or ("z",))[0])
 
         def work() -> "Proposal | None":
@@ -167,6 +167,7 @@ class Finder(QObject):
             return proposed(embedder, memory.library.preparation, source, hit.box, query, axis=axis, scale=hit.scale)
 
         self._thread.start(work, lambda found: self.proposed.emit(hit, found))
+        return True
 
     def _source(self) -> "Source | None":
         from lithoscope.retrieval.sources import ScanSource

@@ -163,7 +163,7 @@ class TaughtPanel(QWidget):
             seen is not None
             and self._shows
             and not self._session.shown
-            and not self._session.images.previewing
+            and not self._session.previewing
             and self._session.plane() == seen.plane
         ):
             sure = seen.certainty if self.certainty.isChecked() else None
