@@ -10,6 +10,8 @@ from qtpy.QtWidgets import QAbstractButton, QComboBox, QLineEdit
 from lithoscope._napari.pages import Pages
 from lithoscope._napari.review_grid import ReviewGrid
 from lithoscope._napari.similar_dock import SimilarDock
+from lithoscope.similarity.marks import place
+from lithoscope.volume.lock import WriterLock
 
 LONG = 400_000
 """Milliseconds that the worker may take, which imports torch first, on a machine with other work."""
@@ -175,16 +177,26 @@ def test_marks_are_kept_with_the_library_and_taken_back(asked, qtbot):
     assert not row.alike_button.isEnabled()
     for i in (0, 1):
         asked.hits.item(i).setSelected(True)
-    row.alike_button.click()
-    assert "3 pairs alike, 0 unlike" in row._line.text()
+    with qtbot.waitSignal(row.changed, timeout=60_000):
+        row.alike_button.click()
+        assert not row.alike_button.isEnabled(), "one at a time"
+    qtbot.waitUntil(lambda: "3 pairs alike, 0 unlike" in row._line.text(), timeout=60_000)
     asked.hits.clearSelection()
     asked.hits.item(3).setSelected(True)
-    row.unlike_button.click()
-    assert "3 pairs alike, 1 unlike" in row._line.text()
+    with WriterLock(place(asked.finder.memory.library).with_name(".marks.json.writing"), "the marks"):
+        row.unlike_button.click()
+        qtbot.waitUntil(lambda: "another window marks" in row._line.text(), timeout=60_000)
+        asked.hits.item(2).setSelected(True)
+        assert "another window marks" in row._line.text()
+    qtbot.waitUntil(lambda: "3 pairs alike, 1 unlike" in row._line.text(), timeout=60_000)
     choose(asked.teaching.sources.what, "marks")
     assert asked.teaching.sources.problem() == ""
-    row.back_button.click()
-    assert "3 pairs alike, 0 unlike" in row._line.text()
+    with qtbot.waitSignal(row.changed, timeout=60_000):
+        row.back_button.click()
+    qtbot.waitUntil(lambda: "3 pairs alike, 0 unlike" in row._line.text(), timeout=60_000)
+    with qtbot.waitSignal(asked.finder.loaded, timeout=60_000):
+        asked.load(asked.library.place)
+    qtbot.waitUntil(lambda: "3 pairs alike" in row._line.text(), timeout=60_000)
 
 
 def test_nothing_is_taught_on_while_a_review_is_open(asked, proposals, session):

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from lithoscope.volume.sharing import share
+
 FOLDER = "in-use"
 """Where these files lie within a library."""
 
@@ -44,12 +46,11 @@ def alone(folder: Path | None, table: str) -> Iterator[bool | None]:
     free: bool | None = None
     number: int | None = None
     try:
-        path.parent.mkdir(exist_ok=True)
         if sys.platform == "win32":  # a file that is open cannot be removed
             path.unlink(missing_ok=True)
             free = True
         else:
-            number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            number = _opened(path)
             free = _locked(number, shared=False)
     except PermissionError:
         free = False
@@ -68,8 +69,7 @@ def _shared(path: Path) -> int | None:
     for _ in range(100):
         number = None
         with suppress(OSError):
-            path.parent.mkdir(exist_ok=True)
-            number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            number = _opened(path)
         if number is None:
             try:
                 number = os.open(path, os.O_RDONLY)
@@ -83,6 +83,15 @@ def _shared(path: Path) -> int | None:
                 return number
         os.close(number)  # it was removed while this waited for it
     return None
+
+
+def _opened(path: Path) -> int:
+    """A file of the folder, open to be locked, made if it is not there; whoever may write to the library may write to both."""
+    path.parent.mkdir(exist_ok=True)
+    share(path.parent)
+    number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    share(path)
+    return number
 
 
 def _locked(number: int, *, shared: bool) -> bool | None:

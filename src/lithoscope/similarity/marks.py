@@ -12,10 +12,11 @@ from lithoscope.errors import InputError, LockedError
 from lithoscope.retrieval.library import Library
 from lithoscope.similarity.taught import read_json, write_json
 from lithoscope.volume.lock import WriterLock
+from lithoscope.volume.sharing import share
 from lithoscope.volume.store import storage_errors
 
 NAME = "marks.json"
-PATIENCE_S = 2.0
+PATIENCE_S = 10.0
 """So long a writer waits for another one, which takes milliseconds."""
 
 
@@ -96,7 +97,7 @@ def change(path: Path, by: Callable[[Marks], Marks]) -> Step:
     """Change the marks of a file as they are now, one writer at a time, so that windows on one library lose nothing of each other's.
 
     Raises:
-        InputError: the folder cannot be written to, or what is asked for makes no sense.
+        InputError: the folder cannot be written to, another person does not share it, or what is asked for makes no sense.
         LockedError: another program has held the marks for `PATIENCE_S`.
     """
     if not os.access(path.parent, os.W_OK) and path.parent.exists():
@@ -104,10 +105,13 @@ def change(path: Path, by: Callable[[Marks], Marks]) -> Step:
     guard = path.with_name(f".{path.name}.writing")
     with storage_errors(path.parent):
         guard.mkdir(parents=True, exist_ok=True)
-    with _alone(guard):
+        share(guard)
+        lock = _alone(guard)
+    with lock:
         before = Marks.read(path)
         after = by(before)
         write_json(path, {"pairs": [[m.a, m.b, m.alike] for m in after.pairs]})
+        share(path)
     return Step(frozenset(after.pairs) - frozenset(before.pairs), tuple(m for m in before.pairs if m not in after.pairs))
 
 
@@ -121,3 +125,5 @@ def _alone(guard: Path) -> WriterLock:
             if time.monotonic() > until:
                 raise
             time.sleep(0.01)
+        except PermissionError:
+            raise InputError(f"{guard} is another person's alone; have its owner share it: chmod g+rwx {guard}") from None

@@ -99,6 +99,7 @@ def write_json(path: Path, told: Any) -> None:
     with storage_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.partial")
+        partial.unlink(missing_ok=True)  # one that a killed program left may be another person's
         partial.write_text(json.dumps(told, indent=1), encoding="utf-8")
         partial.replace(path)
 

@@ -12,10 +12,12 @@ from typing import Any, Self
 
 import psutil
 
-from lithoscope.errors import LockedError
+from lithoscope.errors import LockedError, StorageError
 
 _HELD: set[Path] = set()
 _GUARD_SECONDS = 10.0
+_RELEASE_SECONDS = 2.0
+"""So long a lock is tried to be given back: on Windows it cannot be removed while another process reads it."""
 _SAME_SECONDS = 2.0
 """A process of the same number that started at another time is another process."""
 
@@ -49,11 +51,11 @@ class WriterLock:
         self.release()
 
     def release(self) -> None:
-        """Give the lock back; a second call does nothing."""
+        """Give the lock back; a second call does nothing. A `StorageError` says that the file cannot be removed."""
         if self._held:
             self._held = False
             _HELD.discard(self.path)
-            self.path.unlink(missing_ok=True)
+            _remove(self.path)
 
     def _create(self, mine: dict[str, Any]) -> bool:
         """Whether the lock file was made, by linking a finished file: it is never seen half written."""
@@ -82,6 +84,11 @@ class WriterLock:
         try:
             return self.path.read_text()
         except FileNotFoundError:
+            return None
+        except PermissionError:
+            if os.name != "nt":
+                raise
+            time.sleep(0.01)  # it is being removed
             return None
 
     def _stale(self, owner: dict[str, Any]) -> bool:
@@ -115,6 +122,20 @@ class WriterLock:
                 self.path.unlink(missing_ok=True)
         finally:
             guard.unlink(missing_ok=True)
+
+
+def _remove(path: Path) -> None:
+    """Remove a lock, waiting for those who read it now."""
+    until = time.monotonic() + _RELEASE_SECONDS
+    while True:
+        try:
+            path.unlink(missing_ok=True)
+        except PermissionError:
+            if time.monotonic() > until:
+                raise StorageError(f"{path} cannot be removed; remove it, or nobody else can write there") from None
+            time.sleep(0.01)
+        else:
+            return
 
 
 def holder(owner: dict[str, Any]) -> str:
