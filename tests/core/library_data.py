@@ -5,6 +5,8 @@ import uuid
 import numpy as np
 from segment_data import scan_of
 
+from lithoscope.job import Cancelled
+
 BACKBONE = "random-tiny"
 SMALL = {"backbone": BACKBONE, "patch": 16, "stride": 8, "magnify": 1.0}
 
@@ -28,3 +30,16 @@ def small_scan(folder, name: str, values: np.ndarray | None = None, **more):
     """A scan of this name, its texture being its name unless values are given."""
     values = textured(name.split("-")[0]) if values is None else values
     return scan_of(values, folder / f"{name}.zarr", uuid=str(uuid.uuid5(uuid.NAMESPACE_URL, name)), **more)
+
+
+def cancelled_after(calls: int):
+    """A report that cancels the work after so many calls."""
+    heard = 0
+
+    def report(progress):
+        nonlocal heard
+        heard += 1
+        if heard > calls:
+            raise Cancelled
+
+    return report

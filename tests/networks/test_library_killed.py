@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from library_data import SMALL, small_scan, textured
+from library_data import SMALL, cancelled_after, small_scan, textured
 
 from lithoscope.job import Cancelled
 from lithoscope.retrieval import adding
@@ -81,16 +81,9 @@ def test_killed_before_anything_was_written_it_can_still_be_made(scan, whole, tm
 
 
 def test_cancelled_it_stops_at_the_next_plane_and_goes_on(scan, whole, tmp_path):
-    library, calls = str(tmp_path / "lib"), 0
-
-    def report(progress):
-        nonlocal calls
-        calls += 1
-        if calls > 90:
-            raise Cancelled
-
+    library = str(tmp_path / "lib")
     with pytest.raises(Cancelled):
-        add(library, [scan], report=report, **FINE)
+        add(library, [scan], report=cancelled_after(90), **FINE)
     some = count(library)
     assert 0 < some < len(whole)
     assert not Path(library, "lock").exists()
@@ -99,18 +92,11 @@ def test_cancelled_it_stops_at_the_next_plane_and_goes_on(scan, whole, tmp_path)
 
 
 def test_vectors_made_anew_are_cancelled_without_loss(scan, whole, tmp_path):
-    library, calls = str(tmp_path / "lib"), 0
+    library = str(tmp_path / "lib")
     add(library, [scan], **FINE)
     before = Library.open(library).recipe.key
-
-    def report(progress):
-        nonlocal calls
-        calls += 1
-        if calls > 90:
-            raise Cancelled
-
     with pytest.raises(Cancelled):
-        embed(library, magnify=1.5, report=report)
+        embed(library, magnify=1.5, report=cancelled_after(90))
     assert Library.open(library).recipe.key == before
     assert ids(library) == whole
     embed(library, magnify=1.5)

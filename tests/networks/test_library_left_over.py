@@ -1,5 +1,6 @@
 """What a killed re-embedding leaves on the disk is cleared up by whoever comes next, but never a table that somebody uses now."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 from library_data import SMALL, small_scan
 
+from lithoscope.cli import run
 from lithoscope.job import Cancelled
 from lithoscope.retrieval.adding import add, embed, remove
 from lithoscope.retrieval.library import Library
@@ -184,3 +186,25 @@ def test_a_library_that_may_only_be_read_is_read(library, tmp_path):
     finally:
         for path in (library, *library.iterdir()):
             path.chmod(0o755)
+
+
+def test_what_is_half_made_is_listed_and_can_be_taken_out(library, capsys):
+    def report(progress):
+        if progress.message.startswith("looking"):
+            raise Cancelled
+
+    assert run(["library", "remove", str(library), "--unfinished"]) == 2
+    assert "no embedding of lib is unfinished" in capsys.readouterr().err
+    with pytest.raises(Cancelled):
+        embed(str(library), magnify=1.5, report=report)
+    before = rows(library)
+    assert run(["library", "list", str(library)]) == 0
+    told = capsys.readouterr().out
+    assert f"lithoscope library embed {library} --backbone random-tiny" in told
+    assert f"lithoscope library remove {library} --unfinished" in told
+    assert run(["library", "remove", str(library), "--unfinished"]) == 0
+    assert "the unfinished embedding taken out" in capsys.readouterr().out
+    assert tables(library) == [f"{Library.open(library).table_name}.lance"]
+    assert rows(library) == before
+    assert run(["library", "list", str(library), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unfinished"] is None

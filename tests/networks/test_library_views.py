@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tifffile
-from library_data import SMALL, small_scan, textured
+from library_data import SMALL, cancelled_after, small_scan, textured
 
 from lithoscope.job import Cancelled
 from lithoscope.retrieval.adding import add, embed
@@ -16,6 +16,8 @@ from lithoscope.volume.voxel import Voxel
 pytest.importorskip("lancedb")
 
 HALF = "box:0:24,0:40,0:20"
+FINE = {**SMALL, "patch": 8, "stride": 4}
+"""Several slabs of a scan of 120 slices."""
 
 
 def rows(library):
@@ -88,18 +90,56 @@ def test_another_voxel_size_counts_where_patches_are_sized_by_it(tmp_path, sized
 
 def test_separate_slices_that_were_half_in_are_seen_anew_after_a_change(tmp_path):
     path = small_scan(tmp_path, "grains", textured("grains", (20, 32, 32)), separate_slices=True).path
-    calls = 0
-
-    def report(progress):
-        nonlocal calls
-        calls += 1
-        if calls > 16:
-            raise Cancelled
-
     with pytest.raises(Cancelled):
-        add(str(tmp_path / "lib"), [path], report=report, **SMALL)
+        add(str(tmp_path / "lib"), [path], report=cancelled_after(16), **SMALL)
     assert Library.open(tmp_path / "lib").patches.count_rows() > 0
     set_view(path, "box:0:20,0:32,0:14")
     add(str(tmp_path / "lib"), [path])
     add(str(tmp_path / "fresh"), [path], **SMALL)
     assert rows(tmp_path / "lib") == rows(tmp_path / "fresh")
+
+
+def midway(library):
+    """A report that cancels when something is in the half made table."""
+
+    def report(progress):
+        if half_made(library):
+            raise Cancelled
+
+    return report
+
+
+def half_made(library):
+    """How many patches lie in the half made table."""
+    found = Library.open(library)
+    table = None if found.unfinished is None else found.tables.find(found.unfinished.table)
+    return 0 if table is None else table.count_rows()
+
+
+def test_vectors_begun_anew_never_mix_two_fields_of_view_of_one_scan(tmp_path):
+    """Begun by one view, gone on with by another, and ended by the first again."""
+    path, library = small_scan(tmp_path, "grains", textured("grains", (120, 32, 32))).path, str(tmp_path / "lib")
+    add(library, [path], **FINE)
+    with pytest.raises(Cancelled):
+        embed(library, magnify=1.5, report=midway(library))
+    set_view(path, "box:0:120,0:32,0:20")
+    with pytest.raises(Cancelled):
+        embed(library, magnify=1.5, report=midway(library))
+    assert half_made(library)
+    set_view(path, "none")
+    embed(library, magnify=1.5)
+    add(str(tmp_path / "fresh"), [path], **{**FINE, "magnify": 1.5})
+    assert rows(library) == rows(tmp_path / "fresh")
+
+
+def test_vectors_begun_anew_are_gone_on_with_where_a_changed_view_stayed(tmp_path):
+    path, library, said = small_scan(tmp_path, "grains", textured("grains", (120, 32, 32))).path, str(tmp_path / "lib"), []
+    add(library, [path], **FINE)
+    set_view(path, "box:0:120,0:32,0:20")
+    with pytest.raises(Cancelled):
+        embed(library, magnify=1.5, report=midway(library))
+    before = half_made(library)
+    assert before
+    embed(library, magnify=1.5, report=lambda progress: said.append(half_made(library) if "looking" in progress.message else before))
+    assert min(said) >= before, "what was there stayed"
+    assert len(rows(library)["id"]) > before

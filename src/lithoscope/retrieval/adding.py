@@ -210,20 +210,24 @@ def _thumbnails(source: Source, boxes: Sequence[Box]) -> list[bytes]:
     return found
 
 
-def remove(uri: str, names: Sequence[str], report: Report = silent) -> Json:
-    """Take scans out of a library, also such as are deleted or moved."""
+def remove(uri: str, names: Sequence[str], report: Report = silent, *, unfinished: bool = False) -> Json:
+    """Take scans out of a library, also such as are deleted or moved; with `unfinished`, what an embedding left that was not ended."""
     library = Library.open(uri)
-    if not names:
+    if not names and not unfinished:
         raise InputError("no scan was named; name those to take out")
+    if unfinished and library.unfinished is None:
+        raise InputError(f"no embedding of {library.name} is unfinished")
     removed = [library.held(name) for name in names]
     with closing(library), library.writing():
+        if unfinished:
+            library.abandon()
         for held in removed:
             library.forget(held)
-        if library.patches.count_rows():
+        if removed and library.patches.count_rows():
             refresh(library, report)
         store.tidy(library.patches)
         count = library.patches.count_rows()
-    return {"library": library.uri, "removed": [held.name for held in removed], "rows": count}
+    return {"library": library.uri, "removed": [held.name for held in removed], "unfinished": unfinished, "rows": count}
 
 
 def embed(uri: str, *, backbone: str | None = None, device: str = "cpu", report: Report = silent, **wishes: Any) -> Json:
@@ -256,10 +260,9 @@ def _make(library: Library, recipe: Recipe, embedder: Embedder, scans: Sequence[
     """Fill the table of another recipe, which may be half made, and turn the library to it."""
     table = library.tables.create(table_of(recipe), store.patch_schema(dict.fromkeys(recipe.columns, recipe.width), library.kinds))
     library.widen_table(table, library.kinds)  # it may be half made, before there were all these columns
+    library.cut_unfinished_from(table, {source.uuid: cut_from(source, recipe) for source, _ in scans})
     counts = []
     for number, (source, held) in enumerate(scans):
-        if cut_from(source, library.recipe) != held.content_hash:
-            table.delete(f"scan = {quoted(source.uuid)}")  # a half made table may hold it as it was
         counts.append(sum(fill(table, embedder, source, _values(library, held), report, (number, len(scans)))))
     library.turn(recipe)
     for (source, _), count in zip(scans, counts, strict=True):

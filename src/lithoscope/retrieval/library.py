@@ -46,6 +46,16 @@ class Held:
         return Path(self.path).exists()
 
 
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """An embedding that was begun `since` and is not whole: its table, its recipe where that is known, and what each scan was cut from."""
+
+    table: str
+    recipe: Recipe | None
+    since: str
+    cut_from: Mapping[str, str]
+
+
 class Library:
     """A library that exists. `recipe`, `preparation` and `calibration` are those that its vectors and scores have now."""
 
@@ -162,16 +172,42 @@ class Library:
     def making(self, recipe: Recipe) -> Iterator[None]:
         """While the table of another recipe is filled: it is the library's too from now on, so that a killed run can be gone on with."""
         with InUse(self.tables.folder, name := table_of(recipe)):
-            self.say(making=name)
+            if self._about.get("making") != name:
+                self.say(making=name, unfinished={"recipe": recipe.to_json(), "since": now(), "cut_from": {}})
             yield
 
     def half_made(self, recipe: Recipe) -> bool:
         """Whether the table of another recipe was begun, and is to be gone on with; one that only lies there still is not."""
         return self._about.get("making") == table_of(recipe)
 
+    @property
+    def unfinished(self) -> Unfinished | None:
+        """The table of another recipe that is half made."""
+        name, told = self._about.get("making"), self._about.get("unfinished") or {}
+        if not name:
+            return None
+        recipe = Recipe.from_json(told["recipe"]) if "recipe" in told else None
+        return Unfinished(name, recipe, told.get("since", ""), dict(told.get("cut_from") or {}))
+
+    def cut_unfinished_from(self, table: Any, cuts: Mapping[str, str]) -> None:
+        """Note what the half made table, open as `table`, is cut from, by scan, before anything is put in. Patches of a scan that was cut
+        otherwise are taken out first, so that never two cuts of one scan lie in it."""
+        made = self.unfinished
+        if made is None or made.cut_from == cuts:
+            return
+        for uuid, cut in cuts.items():
+            if made.cut_from.get(uuid) != cut:
+                table.delete(f"scan = {quoted(uuid)}")
+        self.say(unfinished={**(self._about.get("unfinished") or {}), "cut_from": dict(cuts)})
+
+    def abandon(self) -> None:
+        """Go on no more with the table that is half made; it is removed as soon as nobody uses it."""
+        self.say(making=None, unfinished=None)
+        self.clear()
+
     def turn(self, recipe: Recipe) -> None:
         """Point to the patches of another recipe, which are all made."""
-        self.say(recipe=recipe.to_json(), means=None, calibration=None, making=None, turned=now())
+        self.say(recipe=recipe.to_json(), means=None, calibration=None, making=None, unfinished=None, turned=now())
 
     def clear(self) -> None:
         """Remove the tables that the library points to no longer and nobody uses, such as a killed run leaves. Where it is not known who

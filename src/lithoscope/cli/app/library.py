@@ -72,8 +72,8 @@ def _added(answer: Json) -> str:
 
 
 @library.command
-def remove(library: str, /, *scans: str, common: Common = COMMON) -> None:
-    """Take scans out of a library, also such as are deleted.
+def remove(library: str, /, *scans: str, unfinished: bool = False, common: Common = COMMON) -> None:
+    """Take scans out of a library, also such as are deleted, or what an embedding left that was never ended.
 
     Parameters
     ----------
@@ -81,12 +81,15 @@ def remove(library: str, /, *scans: str, common: Common = COMMON) -> None:
         The library.
     scans
         Names, paths or uuids.
+    unfinished
+        Take out the vectors of an embedding that was cancelled or killed and is not to be gone on with.
     """
-    run("library_remove", _removed, common, "library remove", library=library, scans=list(scans))
+    run("library_remove", _removed, common, "library remove", library=library, scans=list(scans), unfinished=unfinished)
 
 
 def _removed(answer: Json) -> str:
-    return f"{', '.join(answer['removed'])} taken out; {answer['library']} holds {answer['rows']} patches"
+    taken = [*answer["removed"], *(["the unfinished embedding"] if answer["unfinished"] else [])]
+    return f"{', '.join(taken)} taken out; {answer['library']} holds {answer['rows']} patches"
 
 
 @library.command
@@ -130,7 +133,17 @@ def _listed(answer: Json) -> str:
         ("columns", ", ".join(f"{name} ({kind})" for name, kind in answer["metadata"].items()) or "none"),
     ]
     rows = [("scan", "patches", "where"), *((s["name"], str(s["rows"]) if s["done"] else "unfinished", _where(s)) for s in answer["scans"])]
-    return "\n".join([table(head), "", table(rows)])
+    return "\n".join([table([*head, *_unfinished(answer)]), "", table(rows)])
+
+
+def _unfinished(answer: Json) -> list[tuple[str, str]]:
+    half, place = answer["unfinished"], answer["library"]
+    if half is None:
+        return []
+    by = f" --backbone {half['backbone']}" if half["backbone"] else ""
+    told = f"an embedding of {half['since'][:10]}, {half['rows']} patches so far"
+    ways = f"go on: lithoscope library embed {place}{by}; or take it out: lithoscope library remove {place} --unfinished"
+    return [("unfinished", f"{told}; {ways}")]
 
 
 def _where(scan: Json) -> str:

@@ -103,11 +103,11 @@ def _listed(text: str, all_of: str) -> tuple[str, ...]:
     return tuple((all_of if text == "all" else text).replace(" ", "").split(","))
 
 
-def library_remove(library: str, scans: Sequence[str], *, report: Report = silent) -> Json:
-    """Take scans out of a library."""
+def library_remove(library: str, scans: Sequence[str], *, unfinished: bool = False, report: Report = silent) -> Json:
+    """Take scans out of a library, or what an unfinished embedding left."""
     from lithoscope.retrieval.adding import remove
 
-    return remove(library, scans, report)
+    return remove(library, scans, report, unfinished=unfinished)
 
 
 def library_embed(library: str, *, backbone: str | None = None, device: str = "auto", report: Report = silent) -> Json:
@@ -126,6 +126,11 @@ def library_list(library: str, *, report: Report = silent) -> Json:
 
     found = Library.open(library)
     scans = [{**asdict(held), "present": held.present} for held in found.scans()]
+    begun, half = found.unfinished, None
+    if begun is not None:
+        table = found.tables.find(begun.table)
+        rows = 0 if table is None else table.count_rows()
+        half = {"since": begun.since, "rows": rows, "backbone": None if begun.recipe is None else begun.recipe.backbone}
     return {
         "library": found.uri,
         "rows": found.patches.count_rows(),
@@ -133,6 +138,7 @@ def library_list(library: str, *, report: Report = silent) -> Json:
         "metadata": found.kinds,
         "calibration": found.calibration.to_json(),
         "scans": scans,
+        "unfinished": half,
     }
 
 
