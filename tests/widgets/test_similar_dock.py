@@ -14,6 +14,7 @@ from lithoscope._napari.filter_panel import FilterPanel
 from lithoscope._napari.segment_dock import SegmentDock
 from lithoscope._napari.similar_dock import SimilarDock
 from lithoscope._napari.similar_finder import question_box
+from lithoscope._napari.worker_client import WorkerClient
 from lithoscope.classes import ClassTable
 from lithoscope.errors import MissingError
 from lithoscope.labels.predict import segment
@@ -246,10 +247,22 @@ def test_the_dock_says_whether_the_open_scan_is_in_the_library_and_what_became_o
     assert not asked.library.add_button.isEnabled()
     session.scan_changed.emit()
     assert asked.library._line.text() == "noise is being added …"
-    job = SimpleNamespace(state="cancelled", result={})
+    job = SimpleNamespace(state="cancelled", result={}, began=2.0)
     begun[0][3](job)
     assert "add it again to go on" in asked.library._line.text()
     assert asked.library.add_button.isEnabled()
+
+
+def test_an_addition_cancelled_while_it_waited_says_that_nothing_was_added(dock, opened, fake_worker, monkeypatch):
+    client = WorkerClient(command=fake_worker)
+    client.finished.connect(opened._on_job)
+    monkeypatch.setattr(opened, "jobs", client)
+    client.submit("wait", {}, "another job")
+    dock.library.add_button.click()
+    client.cancel(client.jobs[-1])
+    assert dock.library._line.text() == "nothing was added: it was cancelled while it waited"
+    assert dock.library.add_button.isEnabled()
+    client.close(finish=False)
 
 
 def test_a_line_too_long_for_the_dock_ends_in_dots_and_is_whole_in_its_tip(asked, qtbot):

@@ -1,5 +1,7 @@
 """The Teach page, driven as a person would: marks, what is missing, teaching in the worker, using it, and the review grid."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from library_data import SMALL, small_scan, textured
@@ -212,6 +214,18 @@ def test_nothing_is_taught_on_while_a_review_is_open(asked, proposals, session):
     assert page._job is None, "nor by any other way"
     page.name_edit.setText("another")
     assert page.teach_button.isEnabled(), "another name is another teaching"
+
+
+def test_a_review_after_which_nothing_can_be_taught_says_why(asked, proposals, session):
+    page = asked.teaching
+    choose(page.sources.what, "rock")
+    page.show_answer({"rounds": [{"round": 1, "score": 0.6, "frozen": 0.5, "labels": 4}], "open": proposals, "done": "", "model": None})
+    choose(page.sources.what, "marks")  # nothing is marked
+    page._on_review_kept(SimpleNamespace(state="done"))
+    assert page.note.text().startswith("the review is kept; to go on: mark found places")
+    assert page._job is None
+    assert not page.teach_button.isEnabled()
+    assert page.sources.isVisibleTo(page), "what is missing can be given"
 
 
 def test_what_came_of_it_tells_of_classes_that_did_not_teach():

@@ -3,8 +3,9 @@
 import os
 import subprocess
 import sys
-from functools import cache
+import threading
 from importlib.metadata import PackageNotFoundError, version
+from typing import ClassVar
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QWidget
@@ -27,10 +28,15 @@ class DeviceBadge(QLabel):
         self.setAccessibleName("What jobs run on")
         self.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop)
         self._work = Background(self)
-        session.closing.connect(self._work.close)
+        self._question = Question(ASK)
+        session.closing.connect(self._on_closing)
         self._show("cpu")
         if may_have_gpu():
-            self._work.start(lambda: auto_device(ASK), self._show)
+            self._work.start(self._question.answer, self._show)
+
+    def _on_closing(self) -> None:
+        self._work.close()
+        self._question.end()  # or the program would wait for the answer before it ends
 
     def _show(self, device: str) -> None:
         self.setText(words(device))
@@ -41,15 +47,51 @@ class DeviceBadge(QLabel):
             self.setToolTip("Everything is computed on the processor; networks take a GPU where torch can use one")
 
 
-@cache
-def auto_device(ask: tuple[str, ...]) -> str:
-    """The device that jobs run on by themselves, as `ask` prints it, once a program; the processor where that fails."""
-    flags = getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0)
-    try:
-        told = subprocess.run(ask, capture_output=True, text=True, timeout=PATIENCE_S, check=True, creationflags=flags).stdout.split()
-    except (OSError, subprocess.SubprocessError):
-        return "cpu"
-    return told[-1] if told else "cpu"
+class Question:
+    """Asks another process for the device that jobs run on by themselves, as `ask` prints it; the answer is kept for this program."""
+
+    _known: ClassVar[dict[tuple[str, ...], str]] = {}
+
+    def __init__(self, ask: tuple[str, ...]) -> None:
+        self._ask = ask
+        self._process: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def answer(self) -> str:
+        """The device, waited for; the processor where nothing answers, or when it was ended."""
+        if self._ask not in self._known:
+            told = self._told()
+            if self._ended:
+                return "cpu"
+            self._known[self._ask] = told[-1] if told else "cpu"
+        return self._known[self._ask]
+
+    def end(self) -> None:
+        """Wait no longer."""
+        with self._lock:
+            self._ended = True
+            if self._process is not None:
+                self._process.kill()
+
+    def _told(self) -> list[str]:
+        flags = getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0)
+        try:
+            with self._lock:
+                if self._ended:
+                    return []
+                process = self._process = subprocess.Popen(
+                    self._ask, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, creationflags=flags
+                )
+        except OSError:
+            return []
+        with process:
+            try:
+                told = process.communicate(timeout=PATIENCE_S)[0]
+            except subprocess.TimeoutExpired:
+                process.kill()
+                return []
+        return told.split() if process.returncode == 0 else []
 
 
 def may_have_gpu() -> bool:

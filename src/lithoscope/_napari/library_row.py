@@ -90,6 +90,8 @@ class LibraryRow(QWidget):
             for note in job.result.get("notes", []):
                 self._session.said.emit(note, False)
             self.chosen.emit(self.place)
+        elif not job.began:
+            self._say("nothing was added: it was cancelled while it waited")
         else:
             self._say("it was not added whole; add it again to go on where it stopped")
 
@@ -99,7 +101,10 @@ class LibraryRow(QWidget):
             self.chosen.emit(self.place)
 
     def _on_browse(self) -> None:
-        self._dialog = ask_folder(self, "The folder of a library", self._on_selected)
+        if self._dialog is not None and self._dialog.isVisible():
+            self._dialog.raise_()
+            return
+        self._dialog = ask_folder(self, "The folder of a library", self._on_selected, self.place)
 
     def _on_selected(self, path: str) -> None:
         self.place_edit.setText(path)

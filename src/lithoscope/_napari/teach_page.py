@@ -255,7 +255,12 @@ class TeachPage(QWidget):
     def _on_review_kept(self, job: "Job") -> None:
         if job.state == "done":
             self._reviewing(False)
-            self.teach()
+            self._answer = {}
+            self.check()
+            if problem := self.problem():
+                self.say(f"the review is kept; to go on: {problem}")
+            else:
+                self.teach()
         else:
             self.say(job.message, bad=True)
 
