@@ -34,7 +34,7 @@ class Course:
     """What is done: `module` learns by `loss`, and `judge` scores it in evaluation mode; `before` is what it scored untaught. `fared` is
     how classes did that were left out of the same teaching: no state is kept after so many steps that they may have fared worse by more
     than `tolerance` than untaught, or, if it is more, than as it began. `turns` is how items did that teach, each left out once: they
-    count with those that are held out, in `before`, too.
+    count with those that are held out, in `before`, too; as it began, where no more is known.
 
     `about` says what is taught; `classes` and `what` are told when another such training lies in the folder. `started`: it begins
     otherwise than untaught, and is judged before the first step, too.

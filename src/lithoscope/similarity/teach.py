@@ -62,7 +62,9 @@ def teach(
         share = share_of(matrix, vectors, judge, lessons, classes, single)
         matrix = blended(matrix, share)
     fared = None if classes is None else classes.taught(share, setting.training, what, report)
-    turns = None if single is None or lessons.tuning != "frozen" else single.taught(share, setting.training, what, report)
+    turns = None
+    if single is not None and share is not None:
+        turns = single.taught(share, setting.training, what, report) if lessons.tuning == "frozen" else single.begun([share])
     lesson = looked.lesson(rows, matrix)
     course = Course(
         lesson.module, lesson.loss, lambda: judge.score(lesson.vectors()),
