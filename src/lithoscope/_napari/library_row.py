@@ -26,7 +26,8 @@ class LibraryRow(QWidget):
         self._dialog: QFileDialog | None = None
         self.place_edit = QLineEdit(str(place))
         self.place_edit.setAccessibleName("Place of the library")
-        self.place_edit.setToolTip("The folder of the library, or its place in an object store (s3://…)")
+        self._show_place()
+        self.place_edit.textChanged.connect(self._show_place)
         self.browse_button = button("…", "Choose the folder of a library")
         self.browse_button.setFixedWidth(26)
         self.metadata_edit = QLineEdit()
@@ -49,6 +50,9 @@ class LibraryRow(QWidget):
     def place(self) -> str:
         """Where the library lies."""
         return str(self.place_edit.text().strip())
+
+    def _show_place(self) -> None:
+        self.place_edit.setToolTip(f"The folder of the library, or its place in an object store (s3://…):\n{self.place}")
 
     def holds(self, words: str, uuids: Collection[str]) -> None:
         """Say what the library holds, and whether the open scan is one of these."""
