@@ -6,8 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lithoscope.errors import InputError
+from lithoscope.retrieval.compiled_rows import gathered, products, unlike
+from lithoscope.retrieval.index import Index, IndexSettings
 from lithoscope.retrieval.lsh import CrossPolytope, Hyperplane, LshIndex, LshSettings
 from lithoscope.retrieval.rotations import Rotation
+from lithoscope.retrieval.sketch import Sketch
 
 
 def unit(count, width, seed=0, kinds=0):
@@ -43,15 +46,17 @@ def test_two_directions_share_a_hyperplane_bit_as_often_as_their_angle_says():
 
 
 @pytest.mark.parametrize("family", [Hyperplane, CrossPolytope])
-def test_the_first_probe_is_the_own_bucket_and_costs_rise(family):
+def test_the_first_probe_of_a_table_is_the_own_bucket_and_costs_rise(family):
     vectors = unit(20, 24)
-    made = family(24, LshSettings(tables=3, bits=11, probes=30))
-    for table in range(3):
-        for vector, code in zip(vectors, made.codes(vectors, table), strict=True):
-            codes, costs = made.probes(vector, table, 30)
-            assert codes[0] == code
-            assert len(set(codes.tolist())) == len(codes)
-            assert (np.diff(costs) >= 0).all()
+    made = family(24, LshSettings(tables=3, bits=11, probes=90))
+    own = [made.codes(vectors, table) for table in range(3)]
+    for i, vector in enumerate(vectors):
+        found = made.probes(vector, 90)
+        for table in range(3):
+            assert found.codes[found.tables == table][0] == own[table][i]
+        assert found.costs[:3].tolist() == [0, 0, 0]
+        assert len(set(zip(found.tables.tolist(), found.codes.tolist(), strict=True))) == 90
+        assert (np.diff(found.costs) >= 0).all()
 
 
 @pytest.mark.parametrize("name", ["hyperplane", "crosspolytope"])
@@ -74,6 +79,66 @@ def test_near_vectors_are_found_and_more_probes_find_more(name):
 
 
 def test_settings_that_cannot_be_are_refused():
-    for wrong in ({"bits": 40}, {"tables": 0}, {"probes": 3}):
+    for wrong in ({"bits": 40}, {"tables": 0}, {"probes": 3}, {"sketch": 100}):
         with pytest.raises(InputError):
             LshSettings(**wrong)
+
+
+def test_signs_that_agree_tell_the_like_from_the_unlike():
+    vectors = unit(3000, 48, kinds=30)
+    sketch = Sketch.of(vectors, 128)
+    assert sketch.signs.shape == (3000, 2)
+    shares = []
+    for row in range(0, 3000, 100):
+        truth = np.argsort(-(vectors @ vectors[row]))[:10]
+        rows = sketch.nearest(vectors[row], np.arange(500, 3000), 200)
+        assert 200 <= len(rows) < 400
+        assert rows.min() >= 500, "only of those that it was asked about"
+        near = truth[truth >= 500]
+        shares.append(np.isin(near, rows).mean())
+    assert np.mean(shares) > 0.95
+
+
+@pytest.mark.parametrize("kind", ["hyperplane", "crosspolytope"])
+def test_probes_are_chosen_by_the_recall_that_they_reach(kind):
+    vectors = unit(6000, 48, kinds=60)
+    queries = unit(40, 48, 7, kinds=60)
+    looked, recall = {}, {}
+    for wanted in (60, 98):
+        index = Index.build(kind, vectors, IndexSettings(recall=wanted))
+        assert index.settings.probes >= index.settings.tables
+        assert index.settings.bits >= 13, "as many as the size asks for"
+        right = [set(index.nearest(vectors, q, 10).tolist()) & set(np.argsort(-(vectors @ q))[:10].tolist()) for q in vectors[:200]]
+        recall[wanted] = np.mean([len(r) / 10 for r in right])
+        looked[wanted] = np.mean([len(index.candidates(q, 10)) for q in queries])
+    assert recall[98] >= 0.95
+    assert recall[98] >= recall[60] >= 0.55
+    assert looked[98] > looked[60]
+    again = Index.build(kind, vectors, IndexSettings(recall=98))
+    assert again.settings == index.settings, "the same every time"
+
+
+def test_settings_that_are_given_are_kept_and_the_published_ones_rank_all_that_the_buckets_hold():
+    vectors = unit(4000, 48, kinds=40)
+    published = Index.build("crosspolytope", vectors, IndexSettings(bits=20, probes=200))
+    assert (published.settings.tables, published.settings.bits, published.settings.probes) == (10, 20, 200)
+    bare = LshIndex.build("crosspolytope", vectors, LshSettings())
+    assert (LshSettings().tables, LshSettings().bits, LshSettings().probes) == (10, 20, 200)
+    assert all(np.array_equal(np.sort(published.candidates(q, 10)), np.sort(bare.candidates(q))) for q in vectors[:20])
+    sketched = Index.build("crosspolytope", vectors, IndexSettings(bits=20, probes=200, refine=5))
+    assert np.mean([len(sketched.candidates(q, 10)) for q in vectors[:20]]) < np.mean([len(bare.candidates(q)) for q in vectors[:20]])
+
+
+def test_rows_here_and_there_are_compared_and_gathered_as_by_numpy():
+    rng = np.random.default_rng(0)
+    vectors, rows = unit(300, 40), rng.choice(300, 80)
+    np.testing.assert_allclose(products(vectors, rows, vectors[3]), vectors[rows] @ vectors[3], atol=1e-6)
+    signs = rng.integers(0, 2**64, (300, 5), dtype=np.uint64)
+    assert unlike(signs, rows, signs[0]).tolist() == [
+        sum(int(a ^ b).bit_count() for a, b in zip(signs[r], signs[0], strict=True)) for r in rows
+    ]
+    order = np.stack([rng.permutation(300) for _ in range(3)]).astype(np.uint32)
+    places = np.array([[0, 5, 60], [2, 0, 100], [1, 7, 7], [0, 290, 300]])
+    there = gathered(order, places)
+    assert sorted(there.tolist()) == sorted({*order[0, 5:60].tolist(), *order[2, :100].tolist(), *order[0, 290:].tolist()})
+    assert not len(gathered(order, places[:0]))

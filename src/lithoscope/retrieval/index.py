@@ -4,8 +4,9 @@ An index is a cache over one version of a library: it can be deleted at any time
 """
 
 import json
+import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ KINDS = ("exact", "hnsw", "ivfpq", *FAMILIES)
 RECALL_AT = 10
 REFINE = {"hnsw": 10, "ivfpq": 100}
 """How many times as many as are wanted are ranked exactly."""
+SPARE_BITS = 4
+"""Buckets are so many bits finer than one a row would be."""
 LEARNT = 50_000
 """From so many rows the range of each number is learnt."""
 FEWEST = 100
@@ -31,8 +34,12 @@ FEWEST = 100
 @dataclass(frozen=True, slots=True)
 class IndexSettings:
     """`links`, `construction`, `ef`: of HNSW, neighbours kept a row, and looked at for a row and for a query. `lists` (0: by size),
-    `visited`, `code_bytes`: of IVF-PQ. `tables`, `bits`, `probes`: of hashing. `refine`: for every place that is wanted, so many that
-    HNSW and IVF-PQ name by their rounded vectors are ranked by the exact ones (0: by kind)."""
+    `visited`, `code_bytes`: of IVF-PQ. `refine`: for every place that is wanted, so many that the index names by less than the exact
+    vectors are ranked by these (0: by kind).
+
+    `tables`, `bits`, `probes`, `sketch`: of hashing. 0 bits are as many as the size asks for, 0 probes as many as find `recall` per cent
+    of the exact top ten on a sample of the vectors, with as many ranked as that takes. As published: bits=20 probes=200; without `refine`
+    all that the buckets hold is ranked then."""
 
     links: int = 32
     construction: int = 100
@@ -41,8 +48,10 @@ class IndexSettings:
     visited: int = 16
     code_bytes: int = 96
     tables: int = 10
-    bits: int = 20
-    probes: int = 200
+    bits: int = 0
+    probes: int = 0
+    sketch: int = 512
+    recall: int = 98
     refine: int = 0
     seed: int = 0
 
@@ -77,8 +86,7 @@ class Index:
         if len(vectors) < FEWEST:
             raise InputError(f"{len(vectors)} patches need no index; search them as they are")
         if kind in FAMILIES:
-            lsh = LshSettings(chosen.tables, chosen.bits, chosen.probes, seed=chosen.seed)
-            return cls(kind, LshIndex.build(kind, vectors, lsh, report), chosen)
+            return cls(kind, *_hashed(kind, vectors, chosen, report))
         return cls(kind, _faiss(kind, vectors, chosen, report), chosen)
 
     @property
@@ -96,7 +104,7 @@ class Index:
             values = self._inner @ query
             return np.argpartition(-values, min(count, len(values)) - 1)[:count]
         if isinstance(self._inner, LshIndex):
-            return self._inner.candidates(query)
+            return self._inner.candidates(query, max(count, self.settings.refine * RECALL_AT) if self.settings.refine else 0)
         if self.kind == "hnsw":
             self._inner.hnsw.efSearch = max(self.settings.ef, count)
         rows = self._inner.search(query[None], count)[1][0]
@@ -104,8 +112,10 @@ class Index:
 
     def nearest(self, vectors: Floats, query: Floats, k: int) -> npt.NDArray[np.intp]:
         """The `k` rows of most similarity among the candidates, best first."""
+        from lithoscope.retrieval.compiled_rows import products
+
         rows = self.candidates(query, (self.settings.refine or REFINE.get(self.kind, 1)) * k)
-        values = vectors[rows] @ query
+        values = products(vectors, rows, query)
         return rows[np.argsort(-values, kind="stable")[:k]]
 
     def save(self, path: Path) -> None:
@@ -144,6 +154,20 @@ def _faiss(kind: str, vectors: Floats, settings: IndexSettings, report: Report) 
         report(Progress(start, count, f"{kind}: building"))
         made.add(vectors[start : start + step])
     return made
+
+
+def _hashed(kind: str, vectors: Floats, chosen: IndexSettings, report: Report) -> tuple[LshIndex, IndexSettings]:
+    """Tables, and the settings with what was chosen for them."""
+    from lithoscope.retrieval.tuning import tuned
+
+    bits = chosen.bits or min(30, max(8, math.ceil(math.log2(len(vectors))) + SPARE_BITS))
+    sketch = chosen.sketch if chosen.refine or not chosen.probes else 0
+    given = LshSettings(chosen.tables, bits, chosen.probes or chosen.tables, sketch=sketch, seed=chosen.seed)
+    made, refine = LshIndex.build(kind, vectors, given, report), chosen.refine
+    if not chosen.probes:
+        made, found = tuned(made, vectors, chosen.recall / 100, report)
+        refine = refine or found
+    return made, replace(chosen, bits=bits, probes=made.settings.probes, sketch=sketch, refine=refine)
 
 
 def judged(index: Index, vectors: Floats, build_seconds: float, queries: Floats, report: Report = silent) -> IndexReport:
@@ -218,7 +242,7 @@ def build_for(memory: Memory, kind: str, settings: IndexSettings, *, queries: in
     folder = folder_of(memory)
     folder.mkdir(parents=True, exist_ok=True)
     index.save(folder / f"{kind}.faiss")
-    about = {"stamp": stamp(memory), "settings": asdict(settings), "report": asdict(told)}
+    about = {"stamp": stamp(memory), "settings": asdict(index.settings), "report": asdict(told)}
     draft = folder / f"{kind}.json.draft"
     draft.write_text(json.dumps(about, indent=1), encoding="utf-8")
     draft.replace(folder / f"{kind}.json")

@@ -25,7 +25,8 @@ def hadamard(size: int) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Rotation:
-    """`signs` (turns, dimensions) are 1 or -1; the dimensions are a power of two, beyond the vectors' width they are zeros."""
+    """`signs` (turns, dimensions), or (turns, n, dimensions) to turn each of n vectors its own way, are 1 or -1; the dimensions are a
+    power of two, beyond the vectors' width they are zeros."""
 
     signs: Floats
 
@@ -36,7 +37,7 @@ class Rotation:
 
     def __call__(self, vectors: Floats) -> Floats:
         """Vectors (n, width) turned, (n, dimensions); lengths stay."""
-        count, dimensions = len(vectors), self.signs.shape[1]
+        count, dimensions = len(vectors), self.signs.shape[-1]
         turned = np.zeros((count, dimensions), np.float32)
         turned[:, : vectors.shape[1]] = vectors
         left = 1 << (dimensions.bit_length() - 1) // 2

@@ -161,7 +161,7 @@ def index(library: str, /, *, kind: Kind = "hnsw", set: Many = None, queries: in
     kind
         hnsw and ivfpq by FAISS; hyperplane and crosspolytope are locality-sensitive hashing; exact tells what they are compared with.
     set
-        Settings, such as ef=200 (hnsw), visited=64 (ivfpq), tables=10 bits=20 probes=200 (hashing).
+        Settings, such as ef=200 (hnsw), visited=64 (ivfpq), recall=95 (hashing; as published: bits=20 probes=200).
     queries
         How many searches the recall and the time are measured by.
     """
