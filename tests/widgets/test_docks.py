@@ -4,9 +4,11 @@ import shutil
 
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QAbstractButton, QComboBox, QLineEdit
+from qtpy.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QWidget
 
+from lithoscope._napari.dock import NARROWEST, WIDEST
 from lithoscope._napari.scan_dock import ScanDock
+from lithoscope._napari.scrolling_column import ScrollingColumn
 from lithoscope._napari.segment_dock import SegmentDock
 from lithoscope._napari.voxel_field import voxel_typed
 from lithoscope.errors import InputError
@@ -52,6 +54,20 @@ def test_nothing_needs_more_than_360_pixels(opened, scan_dock, segment_dock, wid
     for dock in (scan_dock, segment_dock):
         dock.resize(width, 800)
         assert dock.body.minimumSizeHint().width() <= 360 - 30
+
+
+def test_a_dock_is_never_narrower_than_what_it_holds(opened, scan_dock, qtbot):
+    column = scan_dock.findChild(ScrollingColumn)
+    wide = QWidget()
+    wide.setMinimumWidth(400)
+    scan_dock.body.layout().addWidget(wide)
+    qtbot.waitUntil(lambda: scan_dock.minimumWidth() > 400)
+    scan_dock.resize(320, 700)
+    qtbot.waitUntil(lambda: column.viewport().width() >= column.widget().minimumSizeHint().width())
+    wide.setMinimumWidth(2000)
+    qtbot.waitUntil(lambda: scan_dock.minimumWidth() == WIDEST)
+    wide.setMinimumWidth(0)
+    qtbot.waitUntil(lambda: NARROWEST <= scan_dock.minimumWidth() < 400)
 
 
 def test_the_scan_dock_tells_the_facts_and_sets_the_voxel_size(opened, scan_dock, qtbot):

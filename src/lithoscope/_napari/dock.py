@@ -3,16 +3,19 @@
 from typing import Any
 
 from napari.utils.events import Event
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QSizePolicy, QVBoxLayout, QWidget
 
 from lithoscope._napari.job_bar import JobBar
 from lithoscope._napari.look import Colours, column, mark_bad, style_sheet, text
+from lithoscope._napari.scrolling_column import ScrollingColumn
 from lithoscope._napari.session import session_of
 from lithoscope._napari.start_panel import StartPanel
 
 OURS = "lithoscope_dock"
+NARROWEST, WIDEST = 300, 460
+"""Pixels that a dock is wide at least, and that what it holds may ask for at most."""
 
 
 class Dock(QWidget):
@@ -34,17 +37,13 @@ class Dock(QWidget):
         layout: QVBoxLayout = column(self.body, self.start, spacing=8, margin=8)
         layout.addStretch(1)
         inner.setLayout(layout)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(inner)
-        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        area = ScrollingColumn(inner)
+        area.needed.connect(lambda width: self.setMinimumWidth(min(max(width, NARROWEST), WIDEST)))
         self.jobs = JobBar(self.session)
         foot = QWidget()
         foot.setLayout(column(self.jobs, self.said, spacing=4, margin=8))
         self.setLayout(column(area, foot, spacing=0))
-        self.setMinimumWidth(300)
+        self.setMinimumWidth(NARROWEST)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.colours = Colours.of(self.session.viewer)
         self.session.scan_changed.connect(self.on_scan)

@@ -41,8 +41,10 @@ class TeachPage(QWidget):
         self.sources = TeachSources(finder)
         self.form = ParameterForm()
         self.form.show_parameters(parameters(Lessons))
-        self.rounds = QCheckBox("Propose labels for the unlabelled, round by round")
-        self.rounds.setToolTip("After each round you review what is proposed; what you accept teaches the next one")
+        self.rounds = QCheckBox("Propose labels, round by round")
+        self.rounds.setToolTip(
+            "For a folder of unlabelled images: after each round you review what is proposed; what you accept teaches the next one"
+        )
         self.pool_edit = QLineEdit()
         self.pool_edit.setAccessibleName("Folder of unlabelled images")
         self.pool_edit.setPlaceholderText("folder of unlabelled images")
