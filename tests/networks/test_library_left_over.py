@@ -202,6 +202,17 @@ def test_what_is_half_made_is_listed_and_can_be_taken_out(library, capsys):
     told = capsys.readouterr().out
     assert f"lithoscope library embed {library} --backbone random-tiny" in told
     assert f"lithoscope library remove {library} --unfinished" in told
+    found = Library.open(library)
+    since = found.unfinished.since
+    found.say(unfinished=None)  # as a former version left it
+    assert run(["library", "list", str(library)]) == 0
+    told = capsys.readouterr().out
+    assert "an embedding, " in told
+    assert "--backbone THE_ONE_IT_WAS_BEGUN_WITH" in told
+    with pytest.raises(Cancelled):
+        embed(str(library), magnify=1.5, report=report)
+    assert Library.open(library).unfinished.recipe is not None
+    assert Library.open(library).unfinished.since >= since
     assert run(["library", "remove", str(library), "--unfinished"]) == 0
     assert "the unfinished embedding taken out" in capsys.readouterr().out
     assert tables(library) == [f"{Library.open(library).table_name}.lance"]

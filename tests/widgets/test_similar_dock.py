@@ -349,6 +349,25 @@ def test_in_3d_nothing_is_proposed_and_a_proposal_waits_for_a_plane(proposed, se
     assert not session.previewing
 
 
+def test_what_is_worked_out_after_the_end_is_not_offered(proposed, session, qtbot):
+    with qtbot.waitSignal(proposed.finder.proposed, timeout=60_000):
+        proposed.propose_button.click()
+        proposed.proposals.close_button.click()
+    assert not proposed.proposals.isVisibleTo(proposed)
+    assert not session.previewing
+
+
+def test_a_segment_dock_that_is_closed_leaves_the_preview_of_a_filter(asked, session, qtbot):
+    panel, segment = FilterPanel(session), SegmentDock(session.viewer)
+    for part in (panel, segment):
+        qtbot.addWidget(part)
+    with qtbot.waitSignal(panel._work.done, timeout=60_000):
+        panel.live.setChecked(True)
+    segment.put_away()
+    assert isinstance(session.layer("preview"), Image)
+    assert session.layer("preview").visible
+
+
 @pytest.mark.parametrize("wrong", ["gone", "failing"])
 def test_a_place_that_cannot_be_proposed_gives_the_plane_back(proposed, session, qtbot, wrong):
     proposed.proposals.close_button.click()

@@ -117,7 +117,7 @@ class MarksRow(QWidget):
             self._words = found[1]
 
     def _on_late(self) -> None:
-        self._line.setText("another window marks places in this library; waiting for it")
+        self._line.setText("marking … (another window may be marking places in this library, too)")
         self._line.show()
 
     def _on_failed(self, error: BaseException) -> None:

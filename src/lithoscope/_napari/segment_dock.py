@@ -109,7 +109,8 @@ class SegmentDock(Dock):
         self.painting_tools.put_away()
         self.cleaning.put_away()
         self.methods.taught.live.close()
-        self.session.hide_preview()
+        if not self.session.previewing:  # what a filter or a proposal shows is not ours
+            self.session.hide_preview()
 
     def on_scan(self) -> None:
         super().on_scan()

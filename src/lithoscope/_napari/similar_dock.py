@@ -362,7 +362,7 @@ class SimilarDock(Dock):
 
     def _on_proposed(self, hit: "Hit", proposal: "Proposal | None") -> None:
         scan = self.session.scan
-        if scan is None or scan.uuid != hit.scan:  # another one was opened while this was worked out
+        if scan is None or scan.uuid != hit.scan or self.proposals not in self.session.previewing:  # it is not wanted any more
             return
         self._arrive(hit)
         self.proposals.offer(hit, proposal)

@@ -172,7 +172,7 @@ class Library:
     def making(self, recipe: Recipe) -> Iterator[None]:
         """While the table of another recipe is filled: it is the library's too from now on, so that a killed run can be gone on with."""
         with InUse(self.tables.folder, name := table_of(recipe)):
-            if self._about.get("making") != name:
+            if self._about.get("making") != name or not (self._about.get("unfinished") or {}).get("recipe"):  # or by a former version
                 self.say(making=name, unfinished={"recipe": recipe.to_json(), "since": now(), "cut_from": {}})
             yield
 

@@ -140,8 +140,8 @@ def _unfinished(answer: Json) -> list[tuple[str, str]]:
     half, place = answer["unfinished"], answer["library"]
     if half is None:
         return []
-    by = f" --backbone {half['backbone']}" if half["backbone"] else ""
-    told = f"an embedding of {half['since'][:10]}, {half['rows']} patches so far"
+    by = f" --backbone {half['backbone'] or 'THE_ONE_IT_WAS_BEGUN_WITH'}"
+    told = f"an embedding{' of ' * bool(half['since'])}{half['since'][:10]}, {half['rows']} patches so far"
     ways = f"go on: lithoscope library embed {place}{by}; or take it out: lithoscope library remove {place} --unfinished"
     return [("unfinished", f"{told}; {ways}")]
 
