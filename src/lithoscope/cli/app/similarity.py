@@ -93,7 +93,8 @@ def _taught(answer: Json) -> str:
     for name, value in answer["scores"].items():
         classes = name.endswith("_classes")
         of = f"classes left out in turn, {name.removesuffix('_classes')}" if classes else f"held out, {name}"
-        rows += [(of, f"{value:.3f}" + f" ± {answer['left_out_error']:.3f}" * (name == "taught_classes"))]
+        error = f" ± {answer['left_out_error']:.3f}" if name == "taught_classes" else ""
+        rows += [(of, f"{value:.3f}{error}")]
     rows += [("classes", ", ".join(f"{name} {count}" for name, count in list(answer["classes"].items())[:8]) or "none")]
     rows += [("held out", f"{answer['held_out']} items"), ("steps", f"{answer['steps']}, best at {answer['best_step']}")]
     return "\n".join([table(rows), *answer["notes"]])
