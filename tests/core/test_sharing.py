@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lithoscope.errors import InputError, StorageError
+from lithoscope.errors import InputError, LockedError, StorageError, UnreadableError
 from lithoscope.retrieval.in_use import FOLDER, InUse, alone
 from lithoscope.similarity.marks import Marks, change
 from lithoscope.volume.lock import WriterLock
@@ -22,12 +22,12 @@ superuser = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, 
 
 
 @contextmanager
-def acting_as(person):
+def acting_as(person, mask=0o022):
     """As this person of the group where that can be; else as oneself."""
     if os.geteuid() != 0:
         yield
         return
-    group, mask = os.getegid(), os.umask(0o022)
+    group, before = os.getegid(), os.umask(mask)
     os.setegid(GROUP)
     os.seteuid(person)
     try:
@@ -35,7 +35,7 @@ def acting_as(person):
     finally:
         os.seteuid(0)
         os.setegid(group)
-        os.umask(mask)
+        os.umask(before)
 
 
 @pytest.fixture
@@ -124,3 +124,38 @@ def test_a_lock_that_cannot_be_removed_is_told(folder, monkeypatch):
         folder.chmod(0o555)
         with pytest.raises(StorageError, match="remove it, or nobody else"):
             lock.release()
+
+
+@superuser
+@pytest.mark.parametrize("links", [True, False])
+def test_a_lock_of_a_person_who_shares_nothing_can_be_read_by_the_second(folder, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr("os.link", lambda *_: (_ for _ in ()).throw(OSError("no hard links")))
+    with acting_as(FIRST, 0o077):
+        lock = WriterLock(folder, "the marks")
+    with acting_as(SECOND), pytest.raises(LockedError, match="open for writing in this program"):
+        WriterLock(folder, "the marks")
+    lock.path.chmod(0o600)
+    with acting_as(SECOND), pytest.raises(LockedError, match="another person, who may be writing; if nobody is, remove it"):
+        WriterLock(folder, "the marks")
+    with acting_as(FIRST):
+        lock.release()
+
+
+@superuser
+def test_two_people_who_share_nothing_by_themselves_mark_in_turn(folder):
+    for person, name in ((FIRST, "a"), (SECOND, "b"), (FIRST, "c")):
+        with acting_as(person, 0o077):
+            mark(folder, name)
+    with acting_as(SECOND):
+        assert [m.a for m in Marks.read(folder / "marks.json").pairs] == ["a", "b", "c"]
+
+
+@superuser
+def test_marks_that_cannot_be_read_are_not_called_damaged(folder):
+    with acting_as(FIRST):
+        mark(folder, "a")
+    (folder / "marks.json").chmod(0o600)
+    with acting_as(SECOND), pytest.raises(UnreadableError, match=r"cannot be read; have its owner share it: chmod g\+r") as told:
+        mark(folder, "b")
+    assert "delete" not in str(told.value)

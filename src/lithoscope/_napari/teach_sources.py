@@ -102,7 +102,10 @@ class TeachSources(QWidget):
         if self.key == MARKS and memory is not None:
             from lithoscope.similarity.marks import Marks
 
-            pairs = Marks.of(memory.library).pairs
+            try:
+                pairs = Marks.of(memory.library).pairs
+            except LithoscopeError as error:
+                return str(error)
             if not any(m.alike for m in pairs) or not any(not m.alike for m in pairs):
                 return "mark found places as alike and others as unlike, on the page Find"
         if self._siamese and not self.properties():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lithoscope.errors import MissingError, NewerSchemaError, TakenError, UnreadableError
+from lithoscope.volume.sharing import share
 from lithoscope.volume.store import storage_errors
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def write_json(path: Path, told: Any) -> None:
         partial = path.with_name(f"{path.name}.partial")
         partial.unlink(missing_ok=True)  # one that a killed program left may be another person's
         partial.write_text(json.dumps(told, indent=1), encoding="utf-8")
+        share(partial)
         partial.replace(path)
 
 
@@ -110,6 +112,8 @@ def read_json(path: Path) -> Json:
         found: Json = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise MissingError(f"there is no {path}") from None
+    except PermissionError:
+        raise UnreadableError(f"{path} cannot be read; have its owner share it: chmod g+r {path}") from None
     except (OSError, ValueError) as error:
         raise UnreadableError(f"{path} is damaged ({error}); delete it and teach again") from error
     return found

@@ -6,6 +6,7 @@ A lock whose process has ended on this host is stale and is taken over; one of a
 import json
 import os
 import socket
+import threading
 import time
 from pathlib import Path
 from typing import Any, Self
@@ -13,8 +14,11 @@ from typing import Any, Self
 import psutil
 
 from lithoscope.errors import LockedError, StorageError
+from lithoscope.volume.sharing import share
 
 _HELD: set[Path] = set()
+_TURN = threading.Lock()
+"""Held while a lock file and `_HELD` change together: else threads of this process take each other's for stale."""
 _GUARD_SECONDS = 10.0
 _RELEASE_SECONDS = 2.0
 """So long a lock is tried to be given back: on Windows it cannot be removed while another process reads it."""
@@ -31,17 +35,18 @@ class WriterLock:
         self._held = False
         mine = _myself()
         for _ in range(100):
-            if self._create(mine):
-                self._held = True
-                _HELD.add(self.path)
-                return
-            text = self._read()
-            if text is None:
-                continue
-            owner = _parsed(text)
-            if owner is not None and not self._stale(owner):
-                raise LockedError(f"{what} are open for writing in {holder(owner)}; close them there, or go on reading here")
-            self._remove_stale(text)
+            with _TURN:
+                if self._create(mine):
+                    self._held = True
+                    _HELD.add(self.path)
+                    return
+                text = self._read()
+                if text is None:
+                    continue
+                owner = _parsed(text)
+                if owner is not None and not self._stale(owner):
+                    raise LockedError(f"{what} are open for writing in {holder(owner)}; close them there, or go on reading here")
+                self._remove_stale(text)
         raise LockedError(f"{what} are being opened by several programs at once; try again")
 
     def __enter__(self) -> Self:
@@ -54,14 +59,18 @@ class WriterLock:
         """Give the lock back; a second call does nothing. A `StorageError` says that the file cannot be removed."""
         if self._held:
             self._held = False
-            _HELD.discard(self.path)
-            _remove(self.path)
+            with _TURN:
+                try:
+                    _remove(self.path)
+                finally:
+                    _HELD.discard(self.path)
 
     def _create(self, mine: dict[str, Any]) -> bool:
         """Whether the lock file was made, by linking a finished file: it is never seen half written."""
         whole = self.path.with_name(f".lock.{os.getpid()}.{time.monotonic_ns()}")
         try:
             whole.write_text(json.dumps(mine))
+            share(whole)
             try:
                 os.link(whole, self.path)
             except FileExistsError:
@@ -75,6 +84,7 @@ class WriterLock:
     def _create_exclusive(self, mine: dict[str, Any]) -> bool:
         try:
             with self.path.open("x") as file:
+                share(self.path)
                 file.write(json.dumps(mine))
         except FileExistsError:
             return False
@@ -87,7 +97,7 @@ class WriterLock:
             return None
         except PermissionError:
             if os.name != "nt":
-                raise
+                raise LockedError(f"{self.path} is of another person, who may be writing; if nobody is, remove it") from None
             time.sleep(0.01)  # it is being removed
             return None
 
