@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -72,3 +73,59 @@ def test_nothing_is_written_where_nothing_is_said_or_somebody_holds_it(tmp_path,
         change(path, lambda marks: marks.marked(["c"], ["d"], alike=True))
     assert path.read_bytes() == before
     assert json.loads(before) == {"pairs": [["a", "b", True]]}
+
+
+def test_who_no_longer_wants_a_change_does_not_wait_for_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(marking, "PATIENCE_S", float("inf"))
+    asked = iter([True, False])
+    (tmp_path / ".marks.json.writing").mkdir()
+    with WriterLock(tmp_path / ".marks.json.writing", "the marks"), pytest.raises(LockedError):
+        change(tmp_path / "marks.json", lambda marks: marks.marked(["c"], ["d"], alike=True), wanted=lambda: next(asked))
+
+
+def test_a_lock_that_windows_is_removing_is_waited_for(tmp_path, monkeypatch):
+    tries = []
+
+    def taken(*said):
+        tries.append(said)
+        if len(tries) < 3:
+            raise PermissionError(13, "delete pending")
+        return WriterLock(*said)
+
+    monkeypatch.setattr(marking, "_WINDOWS", True)
+    monkeypatch.setattr(marking, "WriterLock", taken)
+    change(tmp_path / "marks.json", lambda marks: marks.marked(["c"], ["d"], alike=True))
+    assert len(tries) == 3
+
+
+def test_threads_of_one_program_write_one_at_a_time(tmp_path):
+    inside, together, troubles = [], [], []
+
+    def work():
+        done = 0
+        while done < 60:
+            try:
+                with WriterLock(tmp_path, "the marks") as lock:
+                    inside.append(1)
+                    together.append(len(inside) > 1 or not lock.path.exists())
+                    inside.pop()
+                done += 1
+            except LockedError:
+                continue
+            except Exception as error:
+                troubles.append(error)
+                return
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert not troubles
+    assert len(together) == 480
+    assert not any(together)

@@ -1,5 +1,6 @@
 """Marking found places as alike or unlike: what a network can then be taught by. Files are read and written in a thread."""
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,8 @@ class MarksRow(QWidget):
         self._work = Background(self)
         self._work.failed.connect(self._on_failed)
         self._work.done.connect(self._refresh)
+        self._closing = threading.Event()
+        session.closing.connect(lambda *_: self._closing.set())
         session.closing.connect(self._work.close)
         self._late = QTimer(self)
         self._late.setSingleShot(True)
@@ -85,7 +88,7 @@ class MarksRow(QWidget):
         def work() -> "tuple[Step, str]":
             from lithoscope.similarity.marks import Marks, change, place
 
-            step = change(place(memory.library), by)
+            step = change(place(memory.library), by, wanted=lambda: not self._closing.is_set())
             return step, _told(Marks.of(memory.library))
 
         def on_changed(done: "tuple[Step, str]") -> None:

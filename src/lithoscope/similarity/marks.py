@@ -16,6 +16,7 @@ from lithoscope.volume.sharing import share
 from lithoscope.volume.store import storage_errors
 
 NAME = "marks.json"
+_WINDOWS = os.name == "nt"
 PATIENCE_S = 10.0
 """So long a writer waits for another one, which takes milliseconds."""
 
@@ -93,12 +94,14 @@ def place(library: Library) -> Path:
     return own / f"{hashlib.sha256(library.uri.encode()).hexdigest()[:16]}-{NAME}"
 
 
-def change(path: Path, by: Callable[[Marks], Marks]) -> Step:
+def change(path: Path, by: Callable[[Marks], Marks], *, wanted: Callable[[], bool] = lambda: True) -> Step:
     """Change the marks of a file as they are now, one writer at a time, so that windows on one library lose nothing of each other's.
+
+    Another writer is waited for as long as the change is still `wanted`.
 
     Raises:
         InputError: the folder cannot be written to, another person does not share it, or what is asked for makes no sense.
-        LockedError: another program has held the marks for `PATIENCE_S`.
+        LockedError: another program has held the marks for `PATIENCE_S`, or until nobody wanted the change.
     """
     if not os.access(path.parent, os.W_OK) and path.parent.exists():
         raise InputError(f"{path.parent} cannot be written to; marks are kept there")
@@ -106,24 +109,26 @@ def change(path: Path, by: Callable[[Marks], Marks]) -> Step:
     with storage_errors(path.parent):
         guard.mkdir(parents=True, exist_ok=True)
         share(guard)
-        lock = _alone(guard)
+        lock = _alone(guard, wanted)
     with lock:
         before = Marks.read(path)
         after = by(before)
         write_json(path, {"pairs": [[m.a, m.b, m.alike] for m in after.pairs]})
-        share(path)
     return Step(frozenset(after.pairs) - frozenset(before.pairs), tuple(m for m in before.pairs if m not in after.pairs))
 
 
-def _alone(guard: Path) -> WriterLock:
+def _alone(guard: Path, wanted: Callable[[], bool]) -> WriterLock:
     """The right to write, waited for."""
     until = time.monotonic() + PATIENCE_S
     while True:
         try:
             return WriterLock(guard, "the marks of this library")
         except LockedError:
-            if time.monotonic() > until:
+            if time.monotonic() > until or not wanted():
                 raise
-            time.sleep(0.01)
         except PermissionError:
-            raise InputError(f"{guard} is another person's alone; have its owner share it: chmod g+rwx {guard}") from None
+            if not _WINDOWS:
+                raise InputError(f"{guard} is another person's alone; have its owner share it: chmod g+rwx {guard}") from None
+            if time.monotonic() > until or not wanted():  # else a lock that is being removed
+                raise
+        time.sleep(0.01)
