@@ -129,6 +129,22 @@ def test_settings_that_are_given_are_kept_and_the_published_ones_rank_all_that_t
     assert np.mean([len(sketched.candidates(q, 10)) for q in vectors[:20]]) < np.mean([len(bare.candidates(q)) for q in vectors[:20]])
 
 
+def test_probes_are_chosen_with_the_rows_that_are_looked_at():
+    vectors = unit(6000, 48, kinds=10)
+    met, unmet = (Index.build("hyperplane", vectors, IndexSettings(refine=each, recall=80)) for each in (5, 2))
+    assert (met.settings.refine, unmet.settings.refine) == (5, 2)
+    assert met.settings.probes > unmet.settings.probes, "what more probes cannot mend is not paid for"
+    right = [set(met.nearest(vectors, q, 10).tolist()) & set(np.argsort(-(vectors @ q))[:10].tolist()) for q in vectors[:200]]
+    assert np.mean([len(r) / 10 for r in right]) >= 0.79
+
+
+def test_a_sketch_that_is_not_looked_at_is_not_kept():
+    vectors = unit(200, 48, kinds=5)
+    index = Index.build("hyperplane", vectors, IndexSettings())
+    assert (index.settings.refine, index.settings.sketch) == (0, 0)
+    assert index.bytes == Index.build("hyperplane", vectors, index.settings).bytes == 10 * 200 * 8
+
+
 def test_rows_here_and_there_are_compared_and_gathered_as_by_numpy():
     rng = np.random.default_rng(0)
     vectors, rows = unit(300, 40), rng.choice(300, 80)

@@ -38,8 +38,8 @@ class IndexSettings:
     vectors are ranked by these (0: by kind).
 
     `tables`, `bits`, `probes`, `sketch`: of hashing. 0 bits are as many as the size asks for, 0 probes as many as find `recall` per cent
-    of the exact top ten on a sample of the vectors, with as many ranked as that takes. As published: bits=20 probes=200; without `refine`
-    all that the buckets hold is ranked then."""
+    of the exact top ten on a sample of the vectors, or come nearest to it, with as many ranked as that takes, or as `refine` says. As
+    published: bits=20 probes=200; without `refine` all that the buckets hold is ranked then."""
 
     links: int = 32
     construction: int = 100
@@ -165,8 +165,9 @@ def _hashed(kind: str, vectors: Floats, chosen: IndexSettings, report: Report) -
     given = LshSettings(chosen.tables, bits, chosen.probes or chosen.tables, sketch=sketch, seed=chosen.seed)
     made, refine = LshIndex.build(kind, vectors, given, report), chosen.refine
     if not chosen.probes:
-        made, found = tuned(made, vectors, chosen.recall / 100, report)
-        refine = refine or found
+        made, refine = tuned(made, vectors, chosen.recall / 100, refine, report)
+    if not refine:  # all that the buckets hold is ranked
+        made, sketch = replace(made, settings=replace(made.settings, sketch=0), sketch=None), 0
     return made, replace(chosen, bits=bits, probes=made.settings.probes, sketch=sketch, refine=refine)
 
 

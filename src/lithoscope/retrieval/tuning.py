@@ -23,27 +23,32 @@ COST_PROBE, COST_FOUND, COST_LOOKED = 40, 1, 6
 _PIECE = 10
 
 
-def tuned(index: LshIndex, vectors: Floats, target: float, report: Report = silent) -> tuple[LshIndex, int]:
+def tuned(index: LshIndex, vectors: Floats, target: float, refine: int = 0, report: Report = silent) -> tuple[LshIndex, int]:
     """The index with the probes that reach a recall of the exact top 10 (0 to 1) among vectors (n, width) of length 1 at the least
-    cost, or with the most that are tried; and how many rows for each place wanted are to be looked at, 0 for all that the buckets hold."""
+    cost, or come nearest to it; and how many rows for each place wanted are to be looked at, 0 for all that the buckets hold. With
+    `refine` it is always so many."""
     rng = np.random.default_rng(index.settings.seed)
     asked = rng.choice(len(vectors), min(ASKED, len(vectors)), replace=False)
     wanted = min(1.0, target + MARGIN)
     report(Progress(0, len(PROBES), "looking exactly"))
-    truth, best, least = _truth(vectors, asked), (index, 0), np.inf
+    truth, best, least, nearest = _truth(vectors, asked), (index, refine), np.inf, -1.0
     for number, each in enumerate(PROBES):
         report(Progress(number, len(PROBES), f"asking with {each} probes a table"))
         tried = replace(index, settings=replace(index.settings, probes=each * index.settings.tables))
         recall, found = _recall(tried, vectors, asked, truth, 0)
-        if not np.isfinite(least):
-            best = tried, 0
+        if refine:
+            recall = _recall(tried, vectors, asked, truth, refine * TOP)[0]
+        if not np.isfinite(least) and recall > nearest:
+            nearest, best = recall, (tried, refine)
         bare = each * index.settings.tables * COST_PROBE + found * COST_FOUND
         if bare >= least:
             break
         if recall < wanted:
             continue
-        ways = [(found, 0)]  # in mean as many rows are looked at as are found, or as the sketch leaves
-        if index.sketch is not None:
+        ways = [
+            (min(found, refine * TOP), refine) if refine else (found, 0)
+        ]  # in mean as many rows are looked at as are found, or as the sketch leaves
+        if index.sketch is not None and not refine:
             enough = (rows for rows in ROWS if rows * TOP < found and _recall(tried, vectors, asked, truth, rows * TOP)[0] >= wanted)
             ways += [(float(rows * TOP), rows) for rows in [next(enough, 0)] if rows]
         looked, rows = min(ways)
