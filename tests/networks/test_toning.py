@@ -1,17 +1,18 @@
 """Toning is as strong as the grey values of what is painted bear: phases that grey alone tells apart stay apart."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import ks_2samp
-from test_dino_heads import fitted
+from test_dino_heads import QUICK, fitted
 
 from lithoscope.classes import ClassTable
 from lithoscope.errors import InputError
 from lithoscope.job import Cancelled, silent
-from lithoscope.segmenters import Block, Sample, configured, segmenter
+from lithoscope.segmenters import Block, Sample, configured, dino_network, segmenter
 from lithoscope.segmenters.arrays import ArraySamples
 from lithoscope.segmenters.network_parts import taught
 from lithoscope.segmenters.saving import load, save
@@ -181,6 +182,10 @@ def test_every_network_of_the_loop_obeys_and_tells_it(more):
     image, truth = phases(NEAR)
     given = strokes(image, truth, held=True)
     method = fitted(given, unlabelled="nothing", steps=2, **more)
+    if "fell_back" in method.learnt() and "head" not in more:
+        assert "toning" not in method.learnt()
+        assert method.remarks() == [method.learnt()["fell_back"]]
+        return
     assert method.learnt()["toning"] == taught(given, silent).toned(None).tones.strength < 0.2
     assert any("class 1 and class 2 differ in grey" in words for words in method.remarks())
     other = fitted(given, unlabelled="nothing", steps=2, toning=2, **more)
@@ -193,3 +198,29 @@ def test_a_head_that_is_fitted_is_not_toned():
     method = fitted(strokes(*phases(NEAR)))
     assert "toning" not in method.learnt()
     assert method.remarks() == []
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_fitted_head_that_lora_falls_back_to_is_not_toned(whole, monkeypatch):
+    monkeypatch.setattr(dino_network, "improved", lambda tuned, frozen: False)
+    given = strokes(*phases(NEAR), held=True)
+    if whole:
+        how = replace(configured(segmenter("dino"), {**QUICK, "tuning": "lora", "steps": 2, "unlabelled": "nothing"})._how(), decides=True)
+        learnt = dino_network.learn(given, how, silent)
+        story, remarks = learnt.story, list(learnt.remarks)
+    else:
+        method = fitted(given, unlabelled="nothing", steps=2, tuning="lora")
+        story, remarks = method.learnt(), method.remarks()
+    assert remarks == [story["fell_back"]]
+    assert "toning" not in story
+
+
+def test_convolutions_that_were_taught_on_by_all_strokes_tell_of_these():
+    image, truth = phases(FAR)
+    given = strokes(image, truth, held=True)
+    image[given.labelled[0].held & (truth == 1)] = FAR[1] - 60
+    method = fitted(given, head="cnn", unlabelled="nothing", steps=2)
+    done = method.finished(strokes(image, truth))
+    assert (method.learnt()["toning"], method.remarks()) == (1, [])
+    assert done.learnt()["toning_with_all"] < 1
+    assert done.remarks() == list(taught(strokes(image, truth), silent).toned(None).tones.remarks) != []

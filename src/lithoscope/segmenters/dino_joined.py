@@ -82,6 +82,7 @@ def better(frozen: "Dino", tuned: "Dino", samples: Samples, report: Report) -> "
     First by mean IoU, rounded, then by how surprised each is by them: strokes inside phases are often told apart wholly by both.
     """
     from lithoscope.segmenters.dino_network import NOT_COMPARED, improved, not_better
+    from lithoscope.segmenters.tones import without_tones
 
     scores = [_score(method, samples, report) for method in (frozen, tuned)]
     learnt = tuned.learnt_
@@ -93,8 +94,9 @@ def better(frozen: "Dino", tuned: "Dino", samples: Samples, report: Report) -> "
         tuned.learnt_ = replace(learnt, head=None, story=story)
         return tuned
     story |= {"tuning": "frozen", "fell_back": not_better(scores[1][0], scores[0][0])}
-    story = {key: value for key, value in story.items() if not key.startswith("adapter_")}
-    frozen.learnt_ = replace(learnt, head=None, story=story, adapter=None, remarks=(*learnt.remarks, story["fell_back"]))
+    story = {key: value for key, value in story.items() if key != "toning" and not key.startswith("adapter_")}
+    remarks = (*without_tones(learnt.remarks), story["fell_back"])
+    frozen.learnt_ = replace(learnt, head=None, story=story, adapter=None, remarks=remarks)
     return frozen
 
 

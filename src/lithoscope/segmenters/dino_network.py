@@ -23,6 +23,7 @@ from lithoscope.segmenters.base import Samples
 from lithoscope.segmenters.dino_readout import fit_head
 from lithoscope.segmenters.hints import hinted
 from lithoscope.segmenters.network_parts import Taught, judge, taught
+from lithoscope.segmenters.tones import without_tones
 from lithoscope.training.crops import Crops
 from lithoscope.training.devices import guarded
 from lithoscope.training.loop import Lesson, Plan, train
@@ -124,6 +125,9 @@ def learn(samples: Samples, how: How, report: Report, found: Taught | None = Non
         story["held_out_iou_lora"] = standing.best_score[0]
     if how.decides and frozen.best_score and not improved(standing.best_score, frozen.best_score):
         head.load_state_dict(before)
+        if not (isinstance(head, CnnHead) or how.on):  # it was fitted
+            remarks = without_tones(remarks)
+            del story["toning"]
         story["fell_back"] = not_better(standing.best_score[0], frozen.best_score[0])
         return Learnt(_fresh(head, how, classes), found.table, None, story, (*remarks, story["fell_back"]))
     remarks = remarks if frozen.best_score else (*remarks, NOT_COMPARED)
@@ -144,6 +148,7 @@ def finish(learnt: Learnt, samples: Samples, how: How, report: Report) -> Learnt
     beneath = tuned_network(how.backbone, learnt.adapter, how.lora or LoraSettings()).to(how.device)
     network = TokenNetwork(beneath.requires_grad_(False), head.to(how.device), how.grid.patch, how.grid.scale)
     steps: dict[str, Any] = {}
+    remarks = learnt.remarks
     if isinstance(head, LinearHead):
         with guarded(how.device):
             fit_head(head, found, replace(how, backbone=replace(how.backbone, network=cast(Any, beneath))), report)
@@ -151,8 +156,10 @@ def finish(learnt: Learnt, samples: Samples, how: How, report: Report) -> Learnt
         plan = how.plan.finishing()
         steps = {"steps_with_all": _taught(network, found, replace(how, plan=plan), "all", report).step}
         steps["toning_with_all"] = found.tones.strength
+        remarks = (*found.tones.remarks, *without_tones(remarks))
     voxels = {c.name: int(n) for c, n in zip(found.table, found.counts, strict=True)}
-    return replace(learnt, head=_fresh(head, how, len(found.table)), story={**learnt.story, "voxels": voxels, **steps})
+    story = {**learnt.story, "voxels": voxels, **steps}
+    return replace(learnt, head=_fresh(head, how, len(found.table)), story=story, remarks=remarks)
 
 
 def found_in(samples: Samples, how: How, report: Report) -> Taught:

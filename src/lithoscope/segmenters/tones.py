@@ -17,6 +17,9 @@ def toning_setting() -> Any:
     )  # fmt: skip
 
 
+_TOLD = "toning="
+
+
 @dataclass(frozen=True, slots=True)
 class Tones:
     """The strength of toning, 1 being the usual, and the names of two classes that are too near in grey for more, if any are."""
@@ -37,4 +40,9 @@ class Tones:
         if not self.near:
             return ()
         one, other = self.near
-        return (f"toning={self.strength:g}: stronger changes of brightness would hide how {one} and {other} differ in grey",)
+        return (f"{_TOLD}{self.strength:g}: stronger changes of brightness would hide how {one} and {other} differ in grey",)
+
+
+def without_tones(remarks: tuple[str, ...]) -> tuple[str, ...]:
+    """All but the remarks on toning."""
+    return tuple(words for words in remarks if not words.startswith(_TOLD))
