@@ -127,7 +127,7 @@ def learn(samples: Samples, how: How, report: Report, found: Taught | None = Non
         head.load_state_dict(before)
         if not (isinstance(head, CnnHead) or how.on):  # it was fitted
             remarks = without_tones(remarks)
-            del story["toning"]
+            story.pop("toning", None)
         story["fell_back"] = not_better(standing.best_score[0], frozen.best_score[0])
         return Learnt(_fresh(head, how, classes), found.table, None, story, (*remarks, story["fell_back"]))
     remarks = remarks if frozen.best_score else (*remarks, NOT_COMPARED)
