@@ -214,16 +214,10 @@ def test_proposals_follow_the_threshold_and_are_one_step_to_undo(asked, qtbot, s
     assert not panel.isVisibleTo(asked)
 
 
-def test_a_method_that_previews_does_not_paint_over_a_proposal(asked, qtbot, session):
+def test_a_method_that_previews_does_not_paint_over_a_proposal(asked, qtbot, session, request):
     segment = SegmentDock(session.viewer)
     qtbot.addWidget(segment)
-    session.change_classes(ClassTable.numbered(2))
-    session.painting.choose(1)
-    final(asked, qtbot, lambda: asked.ask_box(0, 8, [(8.0, 23.0), (8.0, 23.0)]))
-    mine = next(i for i in range(asked.hits.count()) if asked.hits.item(i).data(256).name == "stripes")
-    asked.hits.item(mine).setSelected(True)
-    with qtbot.waitSignal(asked.finder.proposed, timeout=60_000):
-        asked.propose_button.click()
+    request.getfixturevalue("proposed")
     asked.proposals.threshold.setValue(0)
     offered = asked.proposals._proposal.mask(0.0)
     with qtbot.waitSignal(segment.methods._work.done, timeout=60_000):
