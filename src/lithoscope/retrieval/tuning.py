@@ -45,9 +45,8 @@ def tuned(index: LshIndex, vectors: Floats, target: float, refine: int = 0, repo
             break
         if recall < wanted:
             continue
-        ways = [
-            (min(found, refine * TOP), refine) if refine else (found, 0)
-        ]  # in mean as many rows are looked at as are found, or as the sketch leaves
+        # In mean as many rows are looked at as are found, or as the sketch leaves.
+        ways = [(min(found, refine * TOP), refine) if refine else (found, 0)]
         if index.sketch is not None and not refine:
             enough = (rows for rows in ROWS if rows * TOP < found and _recall(tried, vectors, asked, truth, rows * TOP)[0] >= wanted)
             ways += [(float(rows * TOP), rows) for rows in [next(enough, 0)] if rows]
