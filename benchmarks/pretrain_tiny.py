@@ -1,9 +1,11 @@
 """The recipe of the backbone that ships, `lithoscope-tiny`: from the folder of shared scans to weights, in one command.
 
-    python benchmarks/pretrain_tiny.py FOLDER OUTPUT --finish src/lithoscope/weights/lithoscope-tiny [--steps 20000 | --minutes 180]
+    python benchmarks/pretrain_tiny.py FOLDER OUTPUT --finish src/lithoscope/weights/lithoscope-tiny
 
-It may be stopped and given again; it goes on where it was. Neither the fossils, nor anything else under `labelled/` and
-`retrieval/`, nor the geometries of Berea and of the electrode is read: tables are scored on those.
+A start in closed form, gradients from there if `--steps` or `--minutes` ask for them, and then the last layer on simulated strokes
+(`pretrain_strokes`). The first two may be stopped and given again and go on where they were; the third, minutes long, begins
+again. Neither the fossils, nor anything else under `labelled/` and `retrieval/`, nor the geometries of Berea and of the electrode
+is read: tables are scored on those.
 """
 
 import argparse
@@ -16,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).parent))
+from pretrain_strokes import Lessons, teach_last
 from pretrain_structures import scanned, structures
 
 ORIGINS = {
@@ -75,6 +78,8 @@ def main() -> None:
     parser.add_argument("--patch", type=int, default=8)
     parser.add_argument("--position", choices=["conv", "alibi", "none", "learned"], default="conv")
     parser.add_argument("--simulated", type=int, default=42)
+    parser.add_argument("--strokes", type=int, default=Lessons.steps, help="steps of the last layer on simulated strokes")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tuning", choices=["all", "attention"], default="attention")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2, help="threads that share a batch; the weights do not depend on them")
@@ -83,19 +88,25 @@ def main() -> None:
     import torch
 
     from lithoscope.features.backbones import open_backbone
+    from lithoscope.training.selfsupervised.crops import Source
     from lithoscope.training.selfsupervised.finish import finish, ranks
-    from lithoscope.training.selfsupervised.loop import crops_of, pretrain
+    from lithoscope.training.selfsupervised.loop import crops_of, pretrain, write
     from lithoscope.training.selfsupervised.sources import plan_of
 
     torch.set_num_threads(1)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     scans = sources(given.data, given.simulated)
     given_steps = {"steps": given.steps, "batch": given.batch, "rate": given.rate}
-    plan = plan_of(given.objective, patch=given.patch, position=given.position, tuning=given.tuning, **given_steps)
-    pretrain(scans, given.output, plan, device=given.device, workers=given.threads, minutes=given.minutes)
+    plan = plan_of(given.objective, patch=given.patch, position=given.position, tuning=given.tuning, seed=given.seed, **given_steps)
+    started = pretrain(scans, given.output, plan, device=given.device, workers=given.threads, minutes=given.minutes)
+    taught = given.output
+    if given.strokes:
+        taught = given.output / "strokes"
+        real = [Source.of(array, name) for name, array in volumes(given.data).items()]
+        write(taught, teach_last(started.cpu(), real, Lessons(steps=given.strokes, seed=given.seed)))
     if given.finish:
         crops = crops_of(plan, scans)
-        finish(given.output, crops, into=given.finish)
+        finish(taught, crops, into=given.finish)
         network = open_backbone(given.finish).network.float()
         print("effective rank by layer:", {k: round(v, 1) for k, v in ranks(network, crops, (4, 8, 12)).items()})
 

@@ -57,7 +57,7 @@ def test_the_numbers_have_a_fixed_middle_and_spread_whatever_else_is_in_the_batc
     numbers = described(images, 8)
     assert numbers.shape == (4, 48, NUMBERS)
     assert NUMBERS == 3 * len(WIDTHS) + 1 == len(MIDDLE) == len(SPREAD)
-    torch.testing.assert_close(described(images[:1], 8), numbers[:1])
+    torch.testing.assert_close(described(images[:1], 8), numbers[:1], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(numbers * torch.tensor(SPREAD) + torch.tensor(MIDDLE), plain(images, 8), atol=1e-5, rtol=1e-4)
 
 
@@ -68,6 +68,15 @@ def test_roughness_is_the_local_deviation_and_its_number_the_logarithm():
     rough = plain(image, 8)[..., -1]
     assert float(rough.mean()) == pytest.approx(float(np.arcsinh(wanted / LEAST)), rel=0.1)
     assert float(plain(torch.full((1, 1, 16, 16), 0.3), 8)[..., -1].abs().max()) < 1e-4
+
+
+def test_the_curvatures_of_a_smooth_scan_differ_as_much_as_those_of_a_noisy_one():
+    """A tenth of the contrast leaves what curvatures tell of two patches nearly as far apart."""
+    spots = torch.nn.functional.interpolate(
+        torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0)), scale_factor=8, mode="bicubic"
+    )
+    strong, faint = (described(0.5 + contrast * (spots - 0.5), 8)[..., [7, 8]].std() for contrast in (1.0, 0.1))
+    assert faint > 0.3 * strong
 
 
 def test_ridge_without_strength_is_least_squares():
@@ -95,6 +104,8 @@ def test_the_channels_are_shared_out_without_overlap(hidden, patch, position):
     assert ((ways != 0).sum(0) == (torch.arange(hidden) < room.constants.start)).all()
     assert room.constants.stop == room.work.start == room.own.start < room.own.stop == room.around.start <= room.around.stop <= hidden
     assert room.work.stop == hidden
+    assert room.work.start == room.mixed.start < room.mixed.stop <= hidden
+    assert (ways[:, room.told[:NUMBERS]] == torch.eye(NUMBERS)).all()
     assert room.own.stop - room.own.start <= patch**2
 
 
@@ -107,7 +118,7 @@ def test_the_start_in_closed_form_already_tells_the_numbers(sources, position):
     drawn = warm.draw(crops, 9, 8, torch.Generator().manual_seed(5), Augmentation())[0]
     with torch.no_grad():
         a, b = (made.eval().loss(drawn, "cpu")[1] for made in (fresh, warm))
-    assert b["seen"] < 0.8 * a["seen"]
+    assert b["seen"] < 0.9 * a["seen"]
 
 
 def test_what_is_only_worked_on_is_gone_from_the_tokens_and_mixtures_stand_there(sources):
@@ -117,9 +128,11 @@ def test_what_is_only_worked_on_is_gone_from_the_tokens_and_mixtures_stand_there
     network, room = warm.encoder.eval(), Room(CONFIG)
     with torch.no_grad():
         tokens = network(network.normalised(crops.single(900, 8)[0]))[:, network.prefix :]
-    assert not (tokens[..., room.silent] - tokens[:1, :1, room.silent]).any()
-    assert tokens[..., room.work].std() > 0.1
-    assert tokens[..., room.work].abs().max() < 3
+    silent = sorted(set(range(CONFIG.hidden)) - set(room.told))
+    assert not (tokens[..., silent] - tokens[:1, :1, silent]).any()
+    assert len(room.told) == NUMBERS + room.mixed.stop - room.mixed.start
+    assert tokens[..., room.told].std((0, 1)).min() > 0.03
+    assert tokens[..., room.mixed].abs().max() < 3
 
 
 def test_a_network_to_begin_from_is_read_as_it_is(sources):

@@ -2,9 +2,10 @@
 
 Queries and keys are alike: what tells a token, at unit spread. Each head is given something else to tell tokens by: the numbers
 that describe the patch, what lies around it, its own detail. So a token looks at others of its kind from the start, and at itself
-most; what it takes from them is left to gradients. In the last layer a token also hears from the start what its kind is like in
-this picture: each head averages the numbers over the patches that are near in its kind of numbers, by a Gaussian of their distance
-(non-local means, Buades, Coll and Morel, CVPR 2005, of descriptions instead of grey values).
+most; what it takes from them is left to gradients. In the last layer attention also averages from the start what a token's kind is
+like in this picture, for whoever teaches that layer further: each head averages the numbers over the patches that are near in its
+kind of numbers, by a Gaussian of their distance (non-local means, Buades, Coll and Morel, CVPR 2005, of descriptions instead of
+grey values).
 """
 
 import math

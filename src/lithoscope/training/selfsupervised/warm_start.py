@@ -21,7 +21,7 @@ from lithoscope.features.vit import Layer, Vit, VitConfig
 from lithoscope.training.selfsupervised.augment import Augmentation, blurred, toned
 from lithoscope.training.selfsupervised.crops import Crops
 from lithoscope.training.selfsupervised.described import NUMBERS, WIDTHS, described
-from lithoscope.training.selfsupervised.likeness import HEARD, hear_kinds, look_alike
+from lithoscope.training.selfsupervised.likeness import hear_kinds, look_alike
 from lithoscope.training.selfsupervised.probing_filters import probing
 
 if TYPE_CHECKING:
@@ -37,10 +37,14 @@ MIXED = 0.02
 """What attention adds at first, as a share of what it would."""
 
 SHARES = (3, 1, 1) * len(WIDTHS) + (3,)
-"""How much each number counts where tokens are compared: grey values and roughness more than curvatures."""
+"""How much each number counts while it is worked on: grey values and roughness more than curvatures."""
 
-BENT = 1.0
+BENT = 1.5
 """How strongly the mixtures of numbers saturate."""
+
+MIXTURES = 40
+"""How many mixtures the last normalisation lets through: more say little that is new, and outvote the numbers wherever every channel
+counts alike. The others stand ready for whoever teaches the last layer further."""
 
 NEAR = ((0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1), (2, 2))
 """The cosines (down, across) by which a patch knows its neighbours, the first first."""
@@ -62,10 +66,15 @@ class Room:
         return slice(2 * sum(self.shares), 2 * sum(self.shares) + (6 if self.config.hidden >= 128 else 2))
 
     @property
-    def silent(self) -> slice:
-        """What the last normalisation leaves out: constants, and the roughness alone, which on a scan smoother than those that
-        taught is little but error, and misleads whoever reads it by itself; the mixtures tell it well enough."""
-        return slice(self.constants.start - 2 * self.shares[-1], self.constants.stop)
+    def told(self) -> list[int]:
+        """What the last normalisation lets through: each number once, so that all count alike, and the mixtures."""
+        starts = [2 * sum(self.shares[:number]) for number in range(NUMBERS)]
+        return [*starts, *range(self.mixed.start, self.mixed.stop)]
+
+    @property
+    def mixed(self) -> slice:
+        """Where the mixtures stand in the end."""
+        return slice(self.work.start, min(self.work.start + MIXTURES, self.work.stop))
 
     @property
     def work(self) -> slice:
@@ -175,8 +184,8 @@ def warm_start(
             layer.mlp.fc2.bias.copy_(offset)
             x = torch.cat([part + layer.layer_scale2(layer.mlp(layer.norm2(part))) for part in torch.split(y, batch)])
         spread = float(x[:, network.prefix :].std(-1, correction=0).mean())
-        network.layernorm.weight.fill_(spread)
-        network.layernorm.weight[room.silent] = 0
+        network.layernorm.weight.zero_()
+        network.layernorm.weight[room.told] = spread
         read_off(objective, network.layernorm(x[:, network.prefix :].flatten(0, 1)), aims)
 
 
@@ -289,25 +298,27 @@ def _clear(layer: Layer, rows: Tensor, told: Tensor, wanted: Tensor, room: Room)
         wanted[:, channel] += told[:, list(kind)].square().mean(-1)
 
 
+def _spread_out(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Directions (count, NUMBERS) of length one, square to one another as far as there is room, and shifts (count) that share out a
+    normal distribution evenly: so mixtures depend less on the draw (orthogonal random features, Yu et al., NIPS 2016)."""
+    turns = [torch.linalg.qr(torch.randn(NUMBERS, NUMBERS, generator=generator))[0] for _ in range(-(-count // NUMBERS))]
+    each = min(MIXTURES, count)
+    levels = math.sqrt(2) * torch.erfinv((2 * torch.arange(each) + 1) / each - 1)
+    shifts = [levels[torch.randperm(each, generator=generator)] for _ in range(-(-count // each))]
+    return torch.cat(turns)[:count], torch.cat(shifts)[:count]
+
+
 def _mixing(layer: Layer, inputs: Tensor, rows: Tensor, reading: Tensor, room: Room, generator: torch.Generator) -> Tensor:
     """Set the last layer's hidden units to what takes the workspace away and mixes the numbers; gives what is wanted of it."""
     inner, hidden = layer.mlp.fc1.out_features, inputs.shape[1]
-    told = rows @ reading.T
-    weights = torch.tensor(room.shares, dtype=torch.float32)
     count = room.work.stop - room.work.start
-    drawn = torch.randn(count, NUMBERS, generator=generator) * weights.sqrt() * BENT / weights.sum().sqrt()
-    shift = torch.randn(count, generator=generator) * 0.7 * BENT
-    mixed = told @ drawn.T + shift
-    for kind, channels in enumerate(room.heard):
-        beside = slice(2 * kind + 1, None, 2 * len(room.heard))
-        more = torch.randn(drawn[beside].shape, generator=generator) * weights.sqrt() * BENT / weights.sum().sqrt()
-        mixed[:, beside] += rows[:, channels] @ more.T / HEARD
+    directions, shift = _spread_out(count, generator)
+    mixed = BENT * (rows @ reading.T @ directions.T + 0.7 * shift)
     wanted = torch.zeros(len(rows), hidden)
     wanted[:, room.work] = torch.tanh(mixed) - rows[:, room.work]
     weight, offset = ridge(inputs, mixed, 1e-6)
-    units = [torch.zeros(0, hidden), torch.zeros(0)]
     plain = torch.eye(hidden)[room.work] * 0.5
-    parts = [(plain, torch.full((count,), 6.0)), (weight, offset + 1), (weight, offset - 1)]
+    parts = [(plain, torch.full((len(plain),), 6.0)), (weight, offset + 1), (weight, offset - 1)]
     units = [torch.cat([p[k] for p in parts])[:inner] for k in (0, 1)]
     left = inner - len(units[0])
     map_, middle = whitening(inputs)
