@@ -3,9 +3,10 @@
     LITHOSCOPE_SHARED_DATA=FOLDER python benchmarks/backbone.py [BACKBONE …] [--json results.json]
 
 Battery: probes taught on strokes of 600 pixels a class on one slice, scored on the other slices of the same volume; three
-seeds of strokes. Scans: p@n_k of crops of the shared volumes, a group a volume (the shipped weights were taught on these).
-Fossils: nn F1 and p@n_k of photographs that no weights here have seen. Pooled features are each channel's mean and standard
-deviation over the picture, scaled to unit spread over the set; fossils are also compared as 16 × 16 pixels.
+seeds of strokes. Scans: p@n_k of crops of the shared volumes, a group a volume (the shipped weights were taught on these, their
+last layer on which of them a crop is from). Fossils: nn F1 and p@n_k of photographs that no weights here have seen. Pooled features
+are each channel's mean and standard deviation over the picture, scaled to unit spread over the set; fossils are also compared as
+16 × 16 pixels.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Simulated tasks like a person's: two slices of one scan, strokes on the first, and what the second is to be called.
+"""Simulated tasks like a person's: two slices of one scan, a few labels on the first, and what the second is to be called.
 
 A geometry of `pretrain_structures` is seen by a random scanner: phases near in grey value or far, told by texture alone now and
 then, under blur, noise, rings, cupping and veils; from one slice to the next its grey values drift, as those of real scanners do.
@@ -17,14 +17,14 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent))
 from lithoscope.training.selfsupervised.augment import Augmentation, toned
-from lithoscope.training.selfsupervised.crops import View, cut
+from lithoscope.training.selfsupervised.crops import HIGH, LOW, View, cut
 from pretrain_structures import KINDS, smooth
 
 CROPS = 4
-"""Crops of a task: two of the slice with strokes, two of the other."""
+"""Crops of a task: two of the slice with labels, two of the other."""
 
-STROKES = 240
-"""How many pixels of either slice are looked at, all phases together."""
+PIXELS = 240
+"""How many pixels of either slice are looked at, all phases together, drawn one by one."""
 
 ZOOMS = (0.35, 1.2)
 """Voxels a pixel."""
@@ -51,12 +51,12 @@ class Episode:
     phases: int
 
     def places(self, rng: Rng) -> tuple[Places, Places]:
-        """Places on the slice with strokes and on the other, as many of each phase."""
+        """Places on the slice with labels and on the other, as many of each phase."""
         return self._drawn(slice(0, 2), rng), self._drawn(slice(2, 4), rng)
 
     def _drawn(self, part: slice, rng: Rng) -> Places:
         found = [np.argwhere(self.truth[part] == phase) for phase in range(self.phases)]
-        each = STROKES // self.phases
+        each = PIXELS // self.phases
         where = np.concatenate([places[rng.integers(len(places), size=each)] for places in found])
         return Places(where, np.repeat(np.arange(self.phases), each))
 
@@ -150,7 +150,7 @@ def episode(geometry: npt.NDArray[np.uint8], rng: Rng, side: int) -> Episode | N
     for number, phase in enumerate(shared):
         truth[np.stack(truths) == phase] = number
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-    tone = toned(torch.stack(crops).view(1, 1, -1, side), generator, Augmentation())
+    tone = toned(torch.stack(crops).view(1, 1, -1, side), generator, Augmentation()).clamp(LOW, HIGH)
     return Episode(tone.view(CROPS, 1, side, side), truth, len(shared))
 
 

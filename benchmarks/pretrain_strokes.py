@@ -1,11 +1,12 @@
-"""The second half of the recipe: the last layer learns what makes a few strokes enough.
+"""The second half of the recipe: the last layer learns what makes a few labels enough.
 
-Each step asks what a person asks: from strokes on one slice of a simulated scan, which phase lies where on another slice? It is
+Each step asks what a person asks: from a few labelled pixels of one slice of a simulated scan, which phase lies where on another? It is
 answered from the tokens twice, by ridge regression in closed form (Bertinetto et al., Meta-learning with differentiable
 closed-form solvers, ICLR 2019) and by neighbours (Vinyals et al., Matching networks, NIPS 2016), and the last layer follows the
-gradient of both. Crops are also to find those of their own scan again by the mean and spread of their tokens (Khosla et al.,
-Supervised contrastive learning, NeurIPS 2020). `FREE` channels that said nothing before are taught so; the others are held where
-the start in closed form put them. All layers before the last stay as they are, so their outputs are computed once.
+gradient of both. Crops, of real scans too, are to find
+those of their own scan again by the mean and spread of their tokens (Khosla et al., Supervised contrastive learning, NeurIPS 2020).
+`FREE` channels that said nothing before are taught so; the others are held where they were. All layers before the last stay as they
+are, so their outputs are computed once.
 """
 
 import copy
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).parent))
+from lithoscope.errors import InputError
 from lithoscope.features.vit import Layer, Vit
 from lithoscope.training.selfsupervised.augment import Augmentation, degraded, toned
 from lithoscope.training.selfsupervised.crops import Crops, Pool, Source
@@ -49,7 +51,8 @@ class Lessons:
 
 
 class Answers(nn.Module):
-    """What is learnt beside the layer, each as a logarithm: the ridge's strength, how sure it is, and how near neighbours are."""
+    """What is learnt beside the layer, each as a logarithm: the ridge's strength, how sure it is, and how near neighbours are, and
+    crops of one scan."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -116,7 +119,12 @@ class Bank:
 
 
 def teach_last(network: Vit, scans: Sequence[Source], how: Lessons) -> Vit:
-    """A copy of a network (started in closed form) whose last layer was taught on simulated tasks and on crops of these scans."""
+    """A copy of a network (started in closed form) whose last layer was taught on simulated tasks and on crops of these scans.
+
+    Raises InputError where the last `FREE` channels say something already.
+    """
+    if network.layernorm.weight[-FREE:].any():
+        raise InputError(f"the last {FREE} channels of this network are in use; give one that was started in closed form")
     made = copy.deepcopy(network).float().eval().requires_grad_(False)
     side, rows = made.config.image_size, made.config.image_size // made.config.patch
     volumes = geometries(how.volumes, 77)

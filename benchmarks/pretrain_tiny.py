@@ -2,7 +2,7 @@
 
     python benchmarks/pretrain_tiny.py FOLDER OUTPUT --finish src/lithoscope/weights/lithoscope-tiny
 
-A start in closed form, gradients from there if `--steps` or `--minutes` ask for them, and then the last layer on simulated strokes
+A start in closed form, gradients from there if `--steps` or `--minutes` ask for them, and then the last layer on simulated tasks
 (`pretrain_strokes`). The first two may be stopped and given again and go on where they were; the third, minutes long, begins
 again. Neither the fossils, nor anything else under `labelled/` and `retrieval/`, nor the geometries of Berea and of the electrode
 is read: tables are scored on those.
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--patch", type=int, default=8)
     parser.add_argument("--position", choices=["conv", "alibi", "none", "learned"], default="conv")
     parser.add_argument("--simulated", type=int, default=42)
-    parser.add_argument("--strokes", type=int, default=Lessons.steps, help="steps of the last layer on simulated strokes")
+    parser.add_argument("--strokes", type=int, default=Lessons.steps, help="steps of the last layer on simulated tasks")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tuning", choices=["all", "attention"], default="attention")
     parser.add_argument("--device", default="cpu")
@@ -100,7 +100,7 @@ def main() -> None:
     plan = plan_of(given.objective, patch=given.patch, position=given.position, tuning=given.tuning, seed=given.seed, **given_steps)
     started = pretrain(scans, given.output, plan, device=given.device, workers=given.threads, minutes=given.minutes)
     taught = given.output
-    if given.strokes:
+    if given.objective == "features" and given.strokes:
         taught = given.output / "strokes"
         real = [Source.of(array, name) for name, array in volumes(given.data).items()]
         write(taught, teach_last(started.cpu(), real, Lessons(steps=given.strokes, seed=given.seed)))

@@ -18,6 +18,9 @@ WIDTHS = (1.0, 2.0, 4.0, 8.0)
 NUMBERS = 3 * len(WIDTHS) + 1
 """How many numbers describe a patch."""
 
+KIND = "curvatures and roughness as logarithms"
+"""What a training that was told these numbers says of them: one that was told others is not gone on with."""
+
 LEAST = 0.01
 """Roughness, in windows, below which its logarithm becomes linear."""
 

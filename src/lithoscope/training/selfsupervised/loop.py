@@ -19,6 +19,7 @@ from lithoscope.training.selfsupervised import checkpoint
 from lithoscope.training.selfsupervised.augment import Augmentation
 from lithoscope.training.selfsupervised.clock import Clock
 from lithoscope.training.selfsupervised.crops import Crops, Pool, Source
+from lithoscope.training.selfsupervised.described import KIND
 from lithoscope.training.selfsupervised.dino import Dino, DinoSettings
 from lithoscope.training.selfsupervised.foretold import FeatureSettings, Foretold
 from lithoscope.training.selfsupervised.likeness import looked_at
@@ -87,6 +88,8 @@ def pretrain(
     optimiser = torch.optim.AdamW(_groups(objective), lr=plan.schedule.rate, betas=(0.9, 0.999 if plan.objective == "dino" else 0.95))
     crops = crops_of(plan, sources)
     about = {"objective": plan.objective, "network": _plain(plan.network.to_json()), "seed": plan.seed, "tuning": plan.tuning}
+    if not isinstance(objective, Dino):
+        about["numbers"] = KIND
     output.mkdir(parents=True, exist_ok=True)
     folder = output / "checkpoint"
     first = checkpoint.load(folder, objective, optimiser, about)

@@ -44,7 +44,7 @@ BENT = 1.5
 
 MIXTURES = 40
 """How many mixtures the last normalisation lets through: more say little that is new, and outvote the numbers wherever every channel
-counts alike. The others stand ready for whoever teaches the last layer further."""
+counts alike. The others are silent, and stay so unless somebody opens them."""
 
 NEAR = ((0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1), (2, 2))
 """The cosines (down, across) by which a patch knows its neighbours, the first first."""
