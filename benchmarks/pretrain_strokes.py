@@ -4,7 +4,8 @@ Each step asks what a person asks: from a few labelled pixels of one slice of a 
 answered from the tokens twice, by ridge regression in closed form (Bertinetto et al., Meta-learning with differentiable
 closed-form solvers, ICLR 2019) and by neighbours (Vinyals et al., Matching networks, NIPS 2016), and the last layer follows the
 gradient of both. Crops, of real scans too, are to find
-those of their own scan again by the mean and spread of their tokens (Khosla et al., Supervised contrastive learning, NeurIPS 2020).
+those of their own scan again, by the mean and spread of their tokens and by the class token (Khosla et al., Supervised contrastive
+learning, NeurIPS 2020).
 `FREE` channels that said nothing before are taught so; the others are held where they were. All layers before the last stay as they
 are, so their outputs are computed once.
 """
@@ -75,16 +76,19 @@ class Answers(nn.Module):
         wrong_near = -by_near.gather(1, truth[:, None]).clamp_min(1e-4).log().mean()
         return wrong, wrong_near, float((by_ridge.argmax(1) == truth).float().mean())
 
-    def scans(self, tokens: Tensor, scans: Tensor) -> Tensor:
-        """How badly crops (n, rows, columns, channels) find the others of their scan (n)."""
-        flat = tokens.flatten(1, 2)
-        pooled = torch.cat([flat.mean(1), flat.std(1)], 1)
-        pooled = functional.normalize((pooled - pooled.mean(0)) / pooled.std(0).clamp_min(1e-4), dim=1)
-        itself = torch.eye(len(pooled), dtype=torch.bool)
-        likely = torch.log_softmax((pooled @ pooled.T * self.alike.exp()).masked_fill(itself, -1e9), 1)
+    def scans(self, vectors: Tensor, scans: Tensor) -> Tensor:
+        """How badly crops, by their vectors (n, length), find the others of their scan (n)."""
+        apart = functional.normalize((vectors - vectors.mean(0)) / vectors.std(0).clamp_min(1e-4), dim=1)
+        itself = torch.eye(len(apart), dtype=torch.bool)
+        likely = torch.log_softmax((apart @ apart.T * self.alike.exp()).masked_fill(itself, -1e9), 1)
         same = (scans[:, None] == scans) & ~itself
         some = same.any(1)
         return -((likely * same).sum(1)[some] / same.sum(1)[some]).mean()
+
+
+def pooled(patches: Tensor) -> Tensor:
+    """The mean and spread of the tokens (n, patches, channels) of each crop, (n, 2 · channels)."""
+    return torch.cat([patches.mean(1), patches.std(1)], 1)
 
 
 def sampled(tokens: Tensor, places: Places, side: int) -> Tensor:
@@ -141,17 +145,18 @@ def teach_last(network: Vit, scans: Sequence[Source], how: Lessons) -> Vit:
     taught = [*layer.requires_grad_(True).parameters(), *norm.requires_grad_(True).parameters()]
     optimiser = _optimiser(taught, answers, how)
     with torch.no_grad():
-        spread = _patches(was, bank.of_crops[:256]).std((0, 1)).clamp_min(1e-3)
+        spread = _last(was, bank.of_crops[:256])[:, was.prefix :].std((0, 1)).clamp_min(1e-3)
     rng = np.random.default_rng(how.seed)
     for step in range(how.steps):
         for group in optimiser.param_groups:
             group["lr"] = how.rate * group["times"] * _pace(step, how.steps)
         tasks, inputs, origins = bank.drawn(how, rng)
-        flat = _patches(made, inputs)
+        whole = _last(made, inputs)
+        flat = whole[:, made.prefix :]
         tokens = flat.unflatten(1, (rows, rows))
-        found = answers.scans(tokens, origins)
+        found = answers.scans(pooled(flat), origins) + answers.scans(whole[:, 0], origins)
         with torch.no_grad():
-            aim = _patches(was, inputs)
+            aim = _last(was, inputs)[:, was.prefix :]
         moved = ((flat - aim) / spread)[..., held].square().mean()
         parts = [answers.phases(tokens[CROPS * i : CROPS * i + CROPS], task, task.places(rng)) for i, task in enumerate(tasks)]
         wrong = torch.stack([ridge + near for ridge, near, _ in parts]).mean()
@@ -198,11 +203,11 @@ def _before_last(network: Vit, crops: Tensor) -> Tensor:
     return x
 
 
-def _patches(network: Vit, before: Tensor) -> Tensor:
-    """What the last layer makes of what comes before it: (n, patches, channels)."""
+def _last(network: Vit, before: Tensor) -> Tensor:
+    """What the last layer makes of what comes before it: (n, tokens, channels)."""
     side = network.config.image_size
     far = network.far(torch.empty(1, 1, side, side))
-    return network.layernorm(network.encoder.layer[-1](before, None, far))[:, network.prefix :]  # type: ignore[no-any-return]
+    return network.layernorm(network.encoder.layer[-1](before, None, far))  # type: ignore[no-any-return]
 
 
 def _crops(scans: Sequence[Source], how: Lessons, side: int) -> tuple[Tensor, Tensor]:
@@ -221,5 +226,5 @@ def _right(network: Vit, answers: Answers, tasks: list[Episode], before: Tensor,
     """The share of places on the other slices that the ridge names rightly."""
     rng = np.random.default_rng(5)
     with torch.no_grad():
-        tokens = [_patches(network, part).unflatten(1, (rows, rows)) for part in before]
+        tokens = [_last(network, part)[:, network.prefix :].unflatten(1, (rows, rows)) for part in before]
         return float(np.mean([answers.phases(found, task, task.places(rng))[2] for found, task in zip(tokens, tasks, strict=True)]))
