@@ -87,7 +87,12 @@ def pretrain(
         attention_alone(objective.student if isinstance(objective, Dino) else objective.encoder)
     optimiser = torch.optim.AdamW(_groups(objective), lr=plan.schedule.rate, betas=(0.9, 0.999 if plan.objective == "dino" else 0.95))
     crops = crops_of(plan, sources)
-    about = {"objective": plan.objective, "network": _plain(plan.network.to_json()), "seed": plan.seed, "tuning": plan.tuning}
+    about: dict[str, Any] = {
+        "objective": plan.objective,
+        "network": _plain(plan.network.to_json()),
+        "seed": plan.seed,
+        "tuning": plan.tuning,
+    }
     if not isinstance(objective, Dino):
         about["numbers"] = KIND
     output.mkdir(parents=True, exist_ok=True)
